@@ -1,0 +1,10 @@
+"""The pages that need no data: home and about."""
+
+from flask import Flask
+
+from app.pages.views import blueprint
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint)
+    app.extensions["navigation"].append(("pages.about", "About"))

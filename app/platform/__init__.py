@@ -1,0 +1,1 @@
+"""What every deployed application needs. Knows no feature and no extra (tests/unit/test_house_rules.py)."""

@@ -1,0 +1,138 @@
+"""What browsers are told to allow: content policy, headers, other origins, redirects; CSRF on unsafe routes."""
+
+import functools
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, request
+from flask_wtf import CSRFProtect
+
+UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+NONCE = "groundwork.csp_nonce"  # key in the WSGI environment
+
+# Rated by the HTTP Observatory's public rules; CSP is added per answer because of its nonce.
+SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "strict-origin-when-cross-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+HSTS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+
+_SELF = "'self'"
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": _SELF,
+    "style-src": _SELF,
+    "img-src": "'self' data:",  # data: for the icons inside Pico's style sheet
+    "font-src": _SELF,
+    "connect-src": _SELF,
+    "manifest-src": _SELF,
+    "form-action": _SELF,
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+
+
+class ContentPolicy:
+    """The Content-Security-Policy, opened by CSP_EXTRA_SOURCES, with a nonce only where a page asked for one."""
+
+    def __init__(self, extra_sources: str) -> None:
+        policy = dict(_POLICY)
+        for directive in filter(None, (part.strip() for part in extra_sources.split(";"))):
+            name, _, sources = directive.partition(" ")
+            policy[name] = f"{policy.get(name, _SELF)} {sources}"
+        self._policy = policy
+        self.without_nonce = "; ".join(f"{name} {sources}" for name, sources in policy.items())
+
+    def with_nonce(self, nonce: str) -> str:
+        inline = {"script-src", "style-src"}
+        return "; ".join(
+            f"{name} {sources} 'nonce-{nonce}'" if name in inline else f"{name} {sources}"
+            for name, sources in self._policy.items()
+        )
+
+
+def csp_nonce() -> str:
+    """For templates: `<script nonce="{{ csp_nonce() }}">`. Never inside something that is cached."""
+    nonce: str = request.environ.setdefault(NONCE, secrets.token_urlsafe(16))
+    return nonce
+
+
+class CrossOrigin:
+    """CORS by an exact list of origins; without a list nothing is added, and browsers refuse (Fetch standard)."""
+
+    METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+    HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, X-CSRFToken, X-Request-ID"
+    EXPOSED = "ETag, Link, Location, Retry-After, X-Request-ID"
+
+    def __init__(self, origins: tuple[str, ...]) -> None:
+        self._origins = frozenset(origins)
+
+    def __bool__(self) -> bool:
+        return bool(self._origins)
+
+    def headers(self, origin: str | None) -> list[tuple[str, str]]:
+        """For any answer. `Vary` even without a match, so that a cache never mixes two origins' answers."""
+        if origin not in self._origins or origin is None:
+            return [("Vary", "Origin")]
+        return [
+            ("Vary", "Origin"),
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Expose-Headers", self.EXPOSED),
+        ]
+
+    def preflight(self, origin: str | None) -> list[tuple[str, str]]:
+        """For an OPTIONS request with Access-Control-Request-Method; remembered by the browser for 10 minutes."""
+        headers = self.headers(origin)
+        if len(headers) > 1:
+            headers += [
+                ("Access-Control-Allow-Methods", self.METHODS),
+                ("Access-Control-Allow-Headers", self.HEADERS),
+                ("Access-Control-Max-Age", "600"),
+            ]
+        return headers
+
+
+_LOCAL_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
+
+
+def local_path(target: str | None, default: str = "/") -> str:
+    """`target` when it is a path on this site, else `default`: for redirects to what a request asked for.
+
+    One leading slash, no scheme, no host, no backslash, no control character: browsers read `//host`,
+    `/\\host` and `https:host` as another site (WHATWG URL standard).
+    """
+    return target if target and _LOCAL_PATH.fullmatch(target) else default
+
+
+def init_app(app: Flask, csrf: CSRFProtect) -> None:
+    app.jinja_env.globals["csp_nonce"] = csp_nonce
+    # The token lives as long as the session: a form left open over lunch must still post.
+    app.config |= {"WTF_CSRF_TIME_LIMIT": None, "WTF_CSRF_CHECK_DEFAULT": False}
+    csrf.init_app(app)
+    # Flask-WTF's hook runs on every request, 7 µs each; `protect_unsafe_routes` does its work where it matters.
+    app.before_request_funcs[None].pop()
+
+
+def protect_unsafe_routes(app: Flask, csrf: CSRFProtect) -> None:
+    """Puts the CSRF check in front of every view that takes an unsafe method; call it after the last route."""
+    exempt: set[str] = csrf._exempt_views
+    for endpoint, view in list(app.view_functions.items()):
+        methods = {method for rule in app.url_map.iter_rules(endpoint) for method in rule.methods or ()}
+        if methods & UNSAFE_METHODS and f"{view.__module__}.{view.__name__}" not in exempt:
+            app.view_functions[endpoint] = _protected(view, csrf)
+
+
+def _protected(view: Callable[..., Any], csrf: CSRFProtect) -> Callable[..., Any]:
+    @functools.wraps(view)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if request.method in UNSAFE_METHODS:
+            csrf.protect()
+        return view(*args, **kwargs)
+
+    return checked

@@ -1,0 +1,193 @@
+"""Waitress on every core, on Linux and Windows alike: a parent opens one socket and keeps N processes serving on it.
+
+The parent never creates the application, so that it survives whatever the application does.
+"""
+
+import contextlib
+import errno
+import logging
+import math
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from app.platform import logs, metrics
+from app.platform.sizing import worker_count
+from app.platform.waitress_child import BACKLOG, DRAIN_SECONDS, Child
+from config import ConfigError, load_config
+
+logger = logging.getLogger("groundwork.waitress")
+
+QUICK_DEATH_SECONDS = 10  # a process that dies younger than this is replaced more and more slowly ...
+LONGEST_BACK_OFF_SECONDS = 5.0  # ... but never more slowly than this
+
+
+def main() -> int:
+    """What ``python wsgi.py`` does: serve with the settings in force. Returns the exit code."""
+    try:
+        settings = load_config()
+    except ConfigError as error:
+        sys.exit(str(error))
+    logs.configure(settings)
+    metrics.make_folder()
+    try:
+        return serve(
+            "wsgi:app",
+            host=settings.HOST,
+            port=settings.PORT,
+            processes=settings.WORKERS or worker_count(),
+            threads=settings.THREADS,
+            on_process_end=metrics.worker_is_gone,
+        )
+    finally:
+        metrics.remove_folder()
+
+
+def serve(
+    application: str,
+    *,
+    host: str,
+    port: int,
+    processes: int,
+    threads: int,
+    on_process_end: Callable[[int], None] = lambda pid: None,
+) -> int:
+    """Serve ``application`` ("wsgi:app") until Ctrl-C or SIGTERM, then drain. Returns the exit code.
+
+    0: stopped and drained. 1: the address could not be opened, the application could not boot, or the draining was cut
+    short by a second signal or after 35 s.
+    """
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        listener = open_listener(host, port)
+    except OSError as error:
+        logger.error("can not serve on %s port %s: %s", host, port, remedy(error))
+        return 1
+    with listener:
+        return Parent(application, listener, processes, threads, on_process_end).run()
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """Bind and listen here, so that a port in use is found out once and not by every child."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform == "win32":  # there REUSEADDR would let any program steal the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def remedy(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "HOST is not an address of this machine (a unix socket needs Gunicorn)"
+    if isinstance(error, PermissionError):
+        return "not permitted; set PORT to a free port above 1023"
+    if error.errno == errno.EADDRINUSE:
+        return "the port is in use; stop the program that uses it, or set PORT to a free one"
+    return error.strerror or str(error)
+
+
+class Parent:
+    """Keeps ``processes`` children serving. The first boots alone, so that a broken application complains only once."""
+
+    def __init__(
+        self,
+        application: str,
+        listener: socket.socket,
+        processes: int,
+        threads: int,
+        on_process_end: Callable[[int], None],
+    ) -> None:
+        self.application, self.listener, self.processes, self.threads = application, listener, processes, threads
+        self.on_process_end = on_process_end
+        self.events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # put() is safe in a signal handler
+        self.children: list[Child] = []
+        self.vacant: deque[Child | None] = deque([None])  # places to fill, each with the dead child that held it
+        self.quick_deaths = 0
+        self.fill_after = 0.0
+        self.kill_after = math.inf
+        self.has_served = self.stopping = False
+        self.exit_code = 0
+
+    def run(self) -> int:
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # SIGBREAK: Ctrl-Break and a closed console on Windows
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda number, frame: self.events.put(self.stop))
+        while self.vacant or self.children:
+            while self.vacant and time.monotonic() >= self.fill_after:
+                self.spawn(self.vacant.popleft())
+            if time.monotonic() > self.kill_after:
+                self.kill()
+            with contextlib.suppress(queue.Empty):
+                self.events.get(timeout=0.2)()  # bounded: on Windows a Ctrl-C is only seen between two waits
+        return self.exit_code
+
+    def spawn(self, predecessor: Child | None) -> None:
+        child = Child(self.application, self.threads, self.listener)
+        self.children.append(child)
+        threading.Thread(target=self.attend, args=(child,), daemon=True).start()
+        if predecessor:
+            code = predecessor.process.returncode
+            logger.warning("process %s ended with code %s, process %s replaces it", predecessor.pid, code, child.pid)
+
+    def attend(self, child: Child) -> None:
+        child.attend(self.listener, on_ready=lambda: self.events.put(self.on_ready))
+        self.events.put(lambda: self.on_end(child))
+
+    def on_ready(self) -> None:
+        if self.has_served or self.stopping:
+            return
+        self.has_served = True
+        self.vacant.extend([None] * (self.processes - 1))
+        host, port = self.listener.getsockname()[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        shape = f"{self.processes} processes x {self.threads} threads"
+        logger.info("serving on http://%s with Waitress, %s, pid %s", address, shape, os.getpid())
+
+    def on_end(self, child: Child) -> None:
+        self.children.remove(child)
+        child.release()
+        self.on_process_end(child.pid)
+        if self.stopping:
+            return
+        if not self.has_served:
+            logger.error("the application did not start: its process ended with code %s", child.process.returncode)
+            self.exit_code = 1
+            self.stop()
+            return
+        quick = time.monotonic() - child.started < QUICK_DEATH_SECONDS
+        self.quick_deaths = self.quick_deaths + 1 if quick else 0
+        back_off = 0.25 * 2**self.quick_deaths if self.quick_deaths > 1 else 0.0
+        self.fill_after = time.monotonic() + min(back_off, LONGEST_BACK_OFF_SECONDS)
+        self.vacant.append(child)
+
+    def stop(self) -> None:
+        """Drain; asked a second time, kill."""
+        if self.stopping:
+            self.kill()
+            return
+        self.stopping = True
+        self.kill_after = time.monotonic() + DRAIN_SECONDS + 5
+        self.vacant.clear()
+        for child in self.children:
+            child.release()
+
+    def kill(self) -> None:
+        self.exit_code = 1
+        for child in self.children:
+            child.process.kill()

@@ -1,0 +1,254 @@
+"""Every setting of the application: its name, type, default and meaning, in one place.
+
+A setting is read from the environment first, then from `.env`, then from a file of its name in
+/run/secrets. Nothing is copied into `os.environ`, so a reload sees the `.env` of that moment.
+`load_config()` reports every fault at once, each with its remedy, and never prints a value.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import click
+from dotenv import dotenv_values
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent
+DOTENV = ROOT / ".env"
+SECRETS = Path("/run/secrets")
+MIN_SECRET_LENGTH = 32  # characters; 24 random bytes in base64
+NEW_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
+# Values people copy from tutorials and templates; "change" also catches change-me, changethis, please_change.
+SAMPLE_SECRET = re.compile(r"change|example|sample|your[-_ ]|secret[-_ ]?key|never-guess|not-so-secret|(.)\1{9}", re.I)
+
+
+class ConfigError(click.ClickException):
+    """The configuration can not be used; the text lists every fault and its remedy, and no value.
+
+    A ClickException, so that every `flask` command prints the text and not a traceback.
+    """
+
+
+def _comma_separated(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+
+
+class Config(BaseSettings):
+    """What all environments share. The three classes below say only where they differ."""
+
+    model_config = SettingsConfigDict(
+        env_file=DOTENV,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,  # `SECRET_KEY=` in a copied .env means: not set
+        extra="ignore",  # .env may hold variables of Compose or of the user's own
+        hide_input_in_errors=True,  # a rejected secret must not reach the log
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,
+        validate_default=False,
+    )
+    DEBUG: ClassVar[bool] = False  # never from the environment: other tools set DEBUG too
+    TESTING: ClassVar[bool] = False
+
+    APP_ENV: Literal["development", "production", "testing"] = Field(
+        "production", description="Which class below applies: development, production or testing."
+    )
+    APP_NAME: str = Field("Groundwork", min_length=1, description="Name shown on the pages; names the cookies too.")
+    INSTANCE_PATH: Path = Field(ROOT / "instance", description="Folder for the secret, SQLite, uploads and pid files.")
+    SECRET_KEY: SecretStr | None = Field(None, description="Signs sessions. Unset: made once, in the instance folder.")
+    SECRET_KEY_FALLBACKS: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+        (), description="Earlier secrets that still verify, comma separated, so that a rotation logs nobody out."
+    )
+    DATABASE_URL: str = Field(
+        "sqlite:///app.db", repr=False, description="sqlite:///file or postgresql://user@host/db."
+    )
+    REDIS_URL: str | None = Field(
+        None, repr=False, description="redis:// or rediss://. Unset: the cache is an SQLite file."
+    )
+
+    HOST: str = Field("0.0.0.0", description="Address to listen on, or unix:/path/to.sock (then set TRUSTED_PROXIES).")
+    PORT: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
+    WORKERS: int | None = Field(
+        None, ge=1, le=512, validation_alias=AliasChoices("WORKERS", "WEB_CONCURRENCY"),
+        description="Processes. Unset: one per usable CPU, fewer when memory is short. Also WEB_CONCURRENCY.",
+    )  # fmt: skip
+    THREADS: int = Field(16, ge=1, le=256, description="Requests that one worker handles at the same time.")
+    WORKER_CLASS: str = Field("gthread", description="Gunicorn's worker: gthread, gevent or sync.")
+
+    TRUSTED_HOSTS: Names = Field((), description="Host names served, comma separated; .example.com covers subdomains.")
+    TRUSTED_PROXIES: int = Field(0, ge=0, le=10, description="How many proxies stand in front and set X-Forwarded-*.")
+    CORS_ORIGINS: Names = Field((), description="Other origins whose pages may call us with cookies: https://a.example")
+    CSP_EXTRA_SOURCES: str = Field(
+        "", description="Opens the content policy: script-src https://cdn.example; img-src https:"
+    )
+    MAX_CONTENT_LENGTH: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
+
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+    LOG_FORMAT: Literal["json", "console"] = Field("json", description="json for machines, console for people.")
+    LOG_FILE: Path | None = Field(
+        None, description="Log here, rotated at 10 MB, instead of to the standard error stream."
+    )
+    METRICS_TOKEN: SecretStr | None = Field(None, description="Bearer token for /metrics from other machines.")
+
+    @field_validator("INSTANCE_PATH")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return ROOT / value
+
+    @field_validator("LOG_LEVEL", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("WORKER_CLASS")
+    @classmethod
+    def _known_worker(cls, value: str) -> str:
+        if value == "eventlet":
+            raise ValueError("Gunicorn dropped eventlet in release 26. Use gevent instead")
+        if value not in {"gthread", "gevent", "sync"}:
+            raise ValueError("is none of gthread, gevent, sync")
+        return value
+
+    @field_validator("DATABASE_URL")
+    @classmethod
+    def _database_driver(cls, value: str) -> str:
+        # Heroku and others still hand out postgres://, which SQLAlchemy no longer knows.
+        value = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", value)
+        if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return value
+
+    @field_validator("REDIS_URL")
+    @classmethod
+    def _redis_scheme(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("CORS_ORIGINS")
+    @classmethod
+    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin) for origin in value):
+            raise ValueError("takes exact origins like https://app.example, lower case, no path and no *")
+        return value
+
+    @field_validator("CSP_EXTRA_SOURCES")
+    @classmethod
+    def _csp_directives(cls, value: str) -> str:
+        for directive in filter(None, (part.strip() for part in value.split(";"))):
+            if not re.fullmatch(r"[a-z]+(-[a-z]+)*-src( [^\s;,]+)+", directive):
+                raise ValueError("takes directives with sources, like: script-src https://cdn.example; img-src https:")
+        return value
+
+    @model_validator(mode="after")
+    def _socket_has_a_proxy(self) -> Self:
+        # On a unix socket there is no client address: without a proxy's word every visitor would be the same.
+        if self.HOST.startswith("unix:") and not self.TRUSTED_PROXIES:
+            raise ValueError("HOST is a unix socket, so a proxy is in front. Set TRUSTED_PROXIES=1")
+        return self
+
+    def make_instance_folder(self) -> None:
+        """Creates INSTANCE_PATH for this user only. Raises ConfigError when that is not possible."""
+        try:
+            self.INSTANCE_PATH.mkdir(parents=True, exist_ok=True, mode=0o750)
+        except OSError as error:
+            raise ConfigError(f"INSTANCE_PATH: {self.INSTANCE_PATH} can not be made ({error.strerror}).") from None
+
+    def flask_config(self) -> dict[str, Any]:
+        """The settings as Flask's own configuration keys; platform modules add those of their extensions."""
+        fallbacks = [secret.get_secret_value() for secret in self.SECRET_KEY_FALLBACKS]
+        return {
+            **self.model_dump(exclude={"SECRET_KEY", "SECRET_KEY_FALLBACKS", "METRICS_TOKEN", "TRUSTED_HOSTS"}),
+            "DEBUG": self.DEBUG,
+            "TESTING": self.TESTING,
+            "SECRET_KEY": self.SECRET_KEY.get_secret_value() if self.SECRET_KEY else None,
+            "SECRET_KEY_FALLBACKS": fallbacks or None,
+            "MAX_FORM_MEMORY_SIZE": 512 * 1024,  # one text field, in bytes
+            "MAX_FORM_PARTS": 1000,
+        }
+
+
+class DevelopmentConfig(Config):
+    """For scripts/dev.sh: debugger and reloader, reachable from this machine only."""
+
+    DEBUG: ClassVar[bool] = True
+    APP_ENV: Literal["development", "production", "testing"] = "development"
+    HOST: str = "127.0.0.1"
+    LOG_FORMAT: Literal["json", "console"] = "console"
+
+
+class ProductionConfig(Config):
+    """For every real server. Refuses secrets that others could know."""
+
+    @field_validator("SECRET_KEY", "METRICS_TOKEN")
+    @classmethod
+    def _no_sample_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        secret = value.get_secret_value() if value else None
+        if secret is not None and (len(secret) < MIN_SECRET_LENGTH or SAMPLE_SECRET.search(secret)):
+            raise ValueError(f"is a sample or shorter than {MIN_SECRET_LENGTH} characters. Make one: {NEW_SECRET}")
+        return value
+
+
+class TestingConfig(Config):
+    """For the tests: reads neither environment nor .env, so that a test can never touch your data."""
+
+    __test__: ClassVar[bool] = False  # pytest: not a test class
+    TESTING: ClassVar[bool] = True
+    APP_ENV: Literal["development", "production", "testing"] = "testing"
+    SECRET_KEY: SecretStr | None = SecretStr("only-for-tests-" + "0123456789abcdef" * 2)
+    LOG_FORMAT: Literal["json", "console"] = "console"
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+CONFIGS: dict[str, type[Config]] = {
+    "development": DevelopmentConfig,
+    "production": ProductionConfig,
+    "testing": TestingConfig,
+}
+
+
+def load_config(environment: str | None = None) -> Config:
+    """The settings of `environment`, else of APP_ENV (environment or .env), else of production.
+
+    FLASK_ENV, which Flask itself dropped, is still understood. Raises ConfigError.
+    """
+    dotenv = dotenv_values(DOTENV, encoding="utf-8")
+    named = environment or next(
+        filter(None, (source.get(key) for key in ("APP_ENV", "FLASK_ENV") for source in (os.environ, dotenv))),
+        "production",
+    )
+    if "FLASK_ENV" in os.environ and "APP_ENV" not in os.environ:
+        click.echo("FLASK_ENV is understood, but Flask itself dropped it: name it APP_ENV.", err=True)
+    if named not in CONFIGS:
+        raise ConfigError(f"APP_ENV: is none of {', '.join(CONFIGS)}. Leave it unset on a server.")
+    try:
+        return CONFIGS[named](APP_ENV=named)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = ["The configuration has faults; nothing was started. Mend them in .env or in the environment:"]
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(fault["loc"][0]) if fault["loc"] else ""
+        message = fault["msg"].removeprefix("Value error, ")
+        field = Config.model_fields.get("WORKERS" if name == "WEB_CONCURRENCY" else name)
+        meaning = f"  [{field.description}]" if field else ""
+        lines.append(f"  {name}: {message}.{meaning}" if name else f"  {message}.")
+    return "\n".join(lines)

@@ -1,0 +1,184 @@
+"""How Gunicorn serves the application. Read by every `gunicorn …` that is started in this folder.
+
+Precedence: command line, then GUNICORN_CMD_ARGS, then this file, which takes its numbers from config.py
+and so from .env. Figures named here were measured; see docs/serving.md for the tables.
+"""
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+
+from dotenv import dotenv_values
+
+# --- gevent: patch first ----------------------------------------------------------------------
+# With preload_app the application is imported before the worker class gets a chance to patch, and a time.sleep or
+# a lock bound before patching blocks the whole worker: 38 requests/s instead of 592. So look ahead at what was
+# asked for, on the command line too, and patch before anything else is imported.
+
+
+def _asked_worker_class() -> str:
+    arguments = [*sys.argv[1:], "--", *shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))]
+    for position, argument in enumerate(arguments):
+        if argument in {"-k", "--worker-class"}:
+            return arguments[position + 1]
+        if match := re.match(r"(?:-k|--worker-class=)(\w.*)", argument):
+            return match[1]
+    return os.environ.get("WORKER_CLASS") or dotenv_values(".env").get("WORKER_CLASS") or "gthread"
+
+
+worker_class = _asked_worker_class()
+if worker_class == "gevent":
+    from gevent import monkey
+
+    monkey.patch_all()
+elif worker_class == "eventlet":
+    sys.exit("Gunicorn dropped the eventlet worker in release 26. Use gevent: WORKER_CLASS=gevent or -k gevent")
+
+# Prometheus' client decides at its import whether it counts for several processes; on_starting makes the folder.
+_metrics_folder = os.path.join(tempfile.gettempdir(), f"groundwork-metrics-{os.getpid()}")
+os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", _metrics_folder)
+
+import faulthandler  # noqa: E402
+import gc  # noqa: E402
+import logging  # noqa: E402
+import socket  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from app.platform import logs, metrics, sizing  # noqa: E402
+from config import ConfigError, load_config  # noqa: E402
+
+try:
+    settings = load_config()
+except ConfigError as error:
+    sys.exit(str(error))
+
+# --- what to serve, and where -----------------------------------------------------------------
+
+wsgi_app = "wsgi:app"
+chdir = str(Path(__file__).resolve().parent)  # never trust $PWD: after a release it may name the old folder
+bind = settings.HOST if settings.HOST.startswith("unix:") else f"{settings.HOST}:{settings.PORT}"
+backlog = 2048  # connections that wait while a reload swaps workers; nothing is refused meanwhile
+reuse_port = False  # it would lose requests at every reload: 48 of 18,642 measured
+
+# --- how many at once -------------------------------------------------------------------------
+# A worker computes on one CPU; its threads wait for databases and other servers. Capacity for pages that wait
+# is workers x threads / seconds waited.
+
+workers = settings.WORKERS or sizing.worker_count()
+threads = settings.THREADS if worker_class == "gthread" else 1
+# A gthread worker accepts connections beyond its free threads, and one worker may take them all. This cap evens
+# them out (64 clients on 2 workers: 38:26 instead of 53:11), and still leaves room for idle keep-alive ones.
+worker_connections = 8 * settings.THREADS if worker_class == "gthread" else 1000
+
+# --- how long ---------------------------------------------------------------------------------
+# An idle keep-alive connection costs a place above. Direct: short. Behind a proxy on a unix socket: longer than
+# the proxy's own idle time-out (nginx: 60 s), so that it is the proxy that closes.
+keepalive = 75 if bind.startswith("unix:") else 5
+timeout = 30  # seconds without a heartbeat: for gthread and gevent this finds a stuck worker, not a slow request
+graceful_timeout = 30  # seconds for running requests at a stop; a service manager must wait longer
+
+# --- memory -----------------------------------------------------------------------------------
+# Loaded once in the parent and shared after the fork: 104 instead of 172 MiB for four workers, and a new worker
+# serves at once. A HUP then does not load new code: scripts/reload.sh starts a new parent instead.
+preload_app = True
+max_requests = 10_000  # a slow leak is cut off; the jitter keeps workers from leaving at the same time
+max_requests_jitter = 5_000
+if os.path.isdir("/dev/shm"):
+    worker_tmp_dir = "/dev/shm"  # a heartbeat on a busy disk can take seconds and gets healthy workers killed
+
+# --- limits and trust -------------------------------------------------------------------------
+# The gateway alone decides who is trusted: no header changes the scheme or the path before it has looked.
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+header_map = "drop"  # X_Forwarded_For must not become X-Forwarded-For
+http_parser = "python"  # gunicorn_h1c, once installed, would silently accept folded headers
+control_socket_disable = True  # one path for all applications of a user, and an error where HOME is read-only
+
+# --- logs -------------------------------------------------------------------------------------
+accesslog = None  # the gateway writes the access log: one JSON line, with the request id, for 8 µs instead of 30
+loglevel = settings.LOG_LEVEL.lower()
+logconfig_dict = logs.dict_config(settings)
+
+# --- hooks, in the order in which they run ------------------------------------------------------
+# Tutorials also name worker_ready and nanny_callback: Gunicorn calls no such hooks.
+
+if worker_class == "gthread":
+    # A connection that says nothing (browsers open them in advance) goes back to the poller after 50 ms and not
+    # after 5 s: with 16 of them the next request waited 20 s, with this 20 ms.
+    import gunicorn.workers.gthread
+
+    gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.05
+
+
+def on_starting(server: Any) -> None:
+    metrics.make_folder(inherited=server.master_pid != 0)
+    unix_sockets = [address for address in server.cfg.address if isinstance(address, str)]
+    if unix_sockets and not settings.TRUSTED_PROXIES:
+        server.halt(f"{unix_sockets[0]} is a unix socket, so a proxy is in front. Set TRUSTED_PROXIES=1", 1)
+    if worker_class == "gevent" and settings.DATABASE_URL.startswith("sqlite"):
+        server.log.warning(
+            "gevent with SQLite: a request that waits for the database stops its whole worker. "
+            "Use PostgreSQL, or WORKER_CLASS=gthread."
+        )
+
+
+def when_ready(server: Any) -> None:
+    if sys.platform == "linux":
+        for listener in server.LISTENERS:
+            if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
+                # The kernel hands over a connection with its first bytes, or after this many seconds without any.
+                listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+    database = settings.DATABASE_URL.partition(":")[0].partition("+")[0]
+    server.log.info(
+        "%s %s: Gunicorn with %d %s workers x %d threads, database %s, cache %s",
+        settings.APP_NAME,
+        server.app.wsgi().jinja_env.globals["app_version"],
+        server.cfg.workers,
+        worker_class,
+        server.cfg.threads,
+        database,
+        "redis" if settings.REDIS_URL else "sqlite",
+    )
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    gc.freeze()  # what is loaded stays out of later collections, so its pages stay shared: 13 % less memory
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    if preload_app:
+        # Connections that the parent opened while loading are the parent's: two processes on one socket corrupt it.
+        from app.extensions import db
+
+        with server.app.wsgi().app_context():
+            db.engine.dispose(close=False)
+
+
+def post_worker_init(worker: Any) -> None:
+    faulthandler.enable()  # a crash in C code leaves the Python stacks in the log
+
+
+def worker_abort(worker: Any) -> None:
+    # The master gave up on this worker (no heartbeat within `timeout`): say what it was doing.
+    logging.getLogger("gunicorn.error").critical("worker %s is stuck; its stacks follow", worker.pid)
+    faulthandler.dump_traceback(all_threads=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    metrics.worker_is_gone(worker.pid)
+
+
+def pre_exec(server: Any) -> None:
+    # USR2: the new master counts on in the same files. Its environment is the one from before this file ran.
+    server.cfg.env_orig[metrics.FOLDER] = os.environ[metrics.FOLDER]
+
+
+def on_exit(server: Any) -> None:
+    if not server.reexec_pid:  # after a hand-over the successor still counts there
+        metrics.remove_folder()

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Writes the lock files anew: requirements*.in -> requirements*.txt, for every platform, with hashes.
+#
+#   scripts/lock.sh              keep the pinned versions, add what is new
+#   scripts/lock.sh --upgrade    move everything to its newest version
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/project.sh
+
+case ${1:-} in
+  -h | --help) usage && exit 0 ;;
+  "" | --upgrade) ;;
+  *) wrong_option "$1" ;;
+esac
+
+ensure_environment requirements.txt requirements-dev.txt
+eval "$("$VENV/bin/python" scripts/pip_index.py)"
+for list in requirements requirements-dev requirements-uwsgi; do
+  "$VENV/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command scripts/lock.sh \
+    ${1+"$1"} "$list.in" -o "$list.txt"
+done

@@ -1,0 +1,11 @@
+"""What a server loads: `gunicorn wsgi:app`. Run as a script it serves with Waitress, on every platform."""
+
+if __name__ == "__main__":
+    # Before the application is made: the parent only watches over the processes that serve.
+    from app.platform.waitress_server import main
+
+    raise SystemExit(main())
+
+from app import create_app
+
+app = application = create_app()
