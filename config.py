@@ -8,11 +8,11 @@ A setting is read from the environment first, then from `.env`, then from a file
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import click
 from dotenv import dotenv_values
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent
@@ -79,7 +79,9 @@ class Config(BaseSettings):
     WORKER_CLASS: str = Field("gthread", description="Gunicorn's worker: gthread, gevent or sync.")
 
     TRUSTED_HOSTS: Names = Field((), description="Host names served, comma separated; .example.com covers subdomains.")
-    TRUSTED_PROXIES: int = Field(0, ge=0, le=10, description="How many proxies stand in front and set X-Forwarded-*.")
+    TRUSTED_PROXIES: int = Field(
+        0, ge=0, le=10, validate_default=True, description="How many proxies stand in front and set X-Forwarded-*."
+    )
     CORS_ORIGINS: Names = Field((), description="Other origins whose pages may call us with cookies: https://a.example")
     CSP_EXTRA_SOURCES: str = Field(
         "", description="Opens the content policy: script-src https://cdn.example; img-src https:"
@@ -145,12 +147,13 @@ class Config(BaseSettings):
                 raise ValueError("takes directives with sources, like: script-src https://cdn.example; img-src https:")
         return value
 
-    @model_validator(mode="after")
-    def _socket_has_a_proxy(self) -> Self:
+    @field_validator("TRUSTED_PROXIES")
+    @classmethod
+    def _socket_has_a_proxy(cls, value: int, info: ValidationInfo) -> int:
         # On a unix socket there is no client address: without a proxy's word every visitor would be the same.
-        if self.HOST.startswith("unix:") and not self.TRUSTED_PROXIES:
+        if not value and info.data.get("HOST", "").startswith("unix:"):
             raise ValueError("HOST is a unix socket, so a proxy is in front. Set TRUSTED_PROXIES=1")
-        return self
+        return value
 
     def make_instance_folder(self) -> None:
         """Creates INSTANCE_PATH for this user only. Raises ConfigError when that is not possible."""
@@ -206,12 +209,7 @@ class TestingConfig(Config):
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **others: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 
@@ -229,12 +227,10 @@ def load_config(environment: str | None = None) -> Config:
     FLASK_ENV, which Flask itself dropped, is still understood. Raises ConfigError.
     """
     dotenv = dotenv_values(DOTENV, encoding="utf-8")
-    named = environment or next(
-        filter(None, (source.get(key) for key in ("APP_ENV", "FLASK_ENV") for source in (os.environ, dotenv))),
-        "production",
-    )
-    if "FLASK_ENV" in os.environ and "APP_ENV" not in os.environ:
+    named = environment or os.environ.get("APP_ENV") or dotenv.get("APP_ENV")
+    if not named and (named := os.environ.get("FLASK_ENV") or dotenv.get("FLASK_ENV")):
         click.echo("FLASK_ENV is understood, but Flask itself dropped it: name it APP_ENV.", err=True)
+    named = named or "production"
     if named not in CONFIGS:
         raise ConfigError(f"APP_ENV: is none of {', '.join(CONFIGS)}. Leave it unset on a server.")
     try:
@@ -248,7 +244,7 @@ def _explain(error: ValidationError) -> str:
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         name = str(fault["loc"][0]) if fault["loc"] else ""
         message = fault["msg"].removeprefix("Value error, ")
-        field = Config.model_fields.get("WORKERS" if name == "WEB_CONCURRENCY" else name)
+        field = Config.model_fields.get(name)
         meaning = f"  [{field.description}]" if field else ""
         lines.append(f"  {name}: {message}.{meaning}" if name else f"  {message}.")
     return "\n".join(lines)

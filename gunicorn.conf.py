@@ -44,6 +44,7 @@ import faulthandler  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
 import socket  # noqa: E402
+import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -69,9 +70,7 @@ reuse_port = False  # it would lose requests at every reload: 48 of 18,642 measu
 
 workers = settings.WORKERS or sizing.worker_count()
 threads = settings.THREADS if worker_class == "gthread" else 1
-# A gthread worker accepts connections beyond its free threads, and one worker may take them all. This cap evens
-# them out (64 clients on 2 workers: 38:26 instead of 53:11), and still leaves room for idle keep-alive ones.
-worker_connections = 8 * settings.THREADS if worker_class == "gthread" else 1000
+worker_connections = 1000  # per worker, idle keep-alive ones included; see _room_for below for how they are shared
 
 # --- how long ---------------------------------------------------------------------------------
 # An idle keep-alive connection costs a place above. Direct: short. Behind a proxy on a unix socket: longer than
@@ -108,12 +107,33 @@ logconfig_dict = logs.dict_config(settings)
 # --- hooks, in the order in which they run ------------------------------------------------------
 # Tutorials also name worker_ready and nanny_callback: Gunicorn calls no such hooks.
 
+FULL_FOR = 0.5  # seconds
+
+
+def _room_for(worker: Any) -> int:
+    """How many connections a gthread worker may hold: the idle ones, and one for each thread.
+
+    Stock gthread accepts while all its threads are busy and another worker's are free: of 64 clients one worker
+    took 64, and half of the capacity stood idle. When it stays full, new clients must get their turn all the same.
+    """
+    idle = len(worker.keepalived_conns) + len(worker.pending_conns)
+    now = time.monotonic()
+    if worker.nr_conns - idle < worker.cfg.threads:
+        worker.not_full_at = now
+    if now - worker.not_full_at > FULL_FOR:
+        return int(worker.cfg.worker_connections)
+    return min(worker.cfg.worker_connections, idle + worker.cfg.threads)
+
+
+_connection_limit = property(_room_for, lambda worker, _: setattr(worker, "not_full_at", time.monotonic()))
+
 if worker_class == "gthread":
     # A connection that says nothing (browsers open them in advance) goes back to the poller after 50 ms and not
     # after 5 s: with 16 of them the next request waited 20 s, with this 20 ms.
     import gunicorn.workers.gthread
 
     gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.05
+    gunicorn.workers.gthread.ThreadWorker.worker_connections = _connection_limit
 
 
 def on_starting(server: Any) -> None:

@@ -122,7 +122,7 @@ instance_path() {
 pid_files() { # pid_files INSTANCE [PORT]: of servers that run
   local file
   for file in "$1"/run/*"${2:-}".*.pid; do
-    [ -f "$file" ] && kill -0 "$(cat "$file")" 2>/dev/null && printf '%s\n' "$file"
+    [ -f "$file" ] && is_running "$(cat "$file")" && printf '%s\n' "$file"
   done
   return 0
 }
@@ -137,9 +137,13 @@ one_pid_file() { # one_pid_file INSTANCE [PORT]: the server that is meant, or a 
   esac
 }
 
+is_running() { # also false for a zombie, which only waits for its parent to ask how it ended
+  kill -0 "$1" 2>/dev/null && case $(ps -o stat= -p "$1" 2>/dev/null) in Z*) return 1 ;; esac
+}
+
 wait_until_gone() { # wait_until_gone PID SECONDS
   local tenths=$(($2 * 10))
-  while kill -0 "$1" 2>/dev/null; do
+  while is_running "$1"; do
     [ "$tenths" -gt 0 ] || return 1
     sleep 0.1
     tenths=$((tenths - 1))

@@ -9,21 +9,17 @@ import pickle
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from flask_caching.backends.base import BaseCache
-from flask_caching.backends.rediscache import RedisCache
-from redis import RedisError
 
 from app.extensions import cache
 from config import Config
 
 REDIS_TIMEOUT = 0.25  # seconds; redis-py's own default of 5 would hold a request that long
-BREAK = 5.0  # seconds without Redis after a failure, so that a hung one costs one time-out and not one per call
 MAX_BYTES = 64 * 1024 * 1024  # of the SQLite cache; beyond it the entries that expire first are dropped
 SWEEP = 60.0  # seconds between two clean-ups in one process
 
@@ -34,7 +30,7 @@ def init_app(app: Flask, settings: Config) -> None:
     config: dict[str, Any] = {"CACHE_DEFAULT_TIMEOUT": 300, "CACHE_KEY_PREFIX": "groundwork:"}
     if settings.REDIS_URL:
         config |= {
-            "CACHE_TYPE": "app.platform.cache.SafeRedisCache",
+            "CACHE_TYPE": "app.platform.redis_cache.SafeRedisCache",  # imported only now: 12 MiB and 0.2 s
             "CACHE_REDIS_URL": settings.REDIS_URL,
             "CACHE_OPTIONS": {"socket_timeout": REDIS_TIMEOUT, "socket_connect_timeout": REDIS_TIMEOUT},
         }
@@ -44,48 +40,6 @@ def init_app(app: Flask, settings: Config) -> None:
             "CACHE_ARGS": [str(settings.INSTANCE_PATH / "cache.db")],
         }
     cache.init_app(app, config)
-
-
-class SafeRedisCache(RedisCache):
-    """Redis that degrades to a cache miss (the stock one turns an outage into answers of 500)."""
-
-    _open_again = 0.0  # monotonic time until which Redis is left alone
-
-    def guarded(self, operation: Callable[[], Any], miss: Any) -> Any:
-        if time.monotonic() < self._open_again:
-            return miss
-        try:
-            return operation()
-        except RedisError as error:
-            self._open_again = time.monotonic() + BREAK
-            _log.warning("cache: Redis failed, not asked again for %s s: %s", BREAK, error)
-            return miss
-
-
-def _guard(name: str, miss: Any) -> None:
-    stock = getattr(RedisCache, name)
-
-    def operation(self: SafeRedisCache, *args: Any, **kwargs: Any) -> Any:
-        return self.guarded(lambda: stock(self, *args, **kwargs), miss(args) if callable(miss) else miss)
-
-    setattr(SafeRedisCache, name, operation)
-
-
-for _name, _miss in {
-    "get": None,
-    "get_many": lambda keys: [None] * len(keys),
-    "set": False,
-    "set_many": lambda _: [],
-    "add": False,
-    "has": False,
-    "delete": False,
-    "delete_many": lambda _: [],
-    "unlink": 0,
-    "clear": False,
-    "inc": None,
-    "dec": None,
-}.items():
-    _guard(_name, _miss)
 
 
 class SqliteCache(BaseCache):

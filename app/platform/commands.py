@@ -106,5 +106,5 @@ def require_free_address(host: str, port: int) -> None:
             raise click.ClickException(f"Port {port} needs more rights. Use one above 1023: -p 8080") from None
         except OSError as error:
             raise click.ClickException(
-                f"{host}:{port} can not be used ({error.strerror}). Stop what listens there, or take another: -p {port + 1}"
+                f"{host}:{port} can not be used ({error.strerror}). Stop what listens there, or: -p {port + 1}"
             ) from None

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, render_template, request
+from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -127,6 +128,8 @@ def _http_error(error: HTTPException) -> Any:
         return error  # redirects, and answers that somebody made whole
     status = error.code or 500
     custom = error.description if error.description != type(error).description else None
+    if isinstance(error, CSRFError):
+        custom = "This form has expired, or your browser sends no cookies. Go back, reload the page and send it again."
     kept = [(name, value) for name, value in error.get_headers() if name in _KEPT_HEADERS]
     return error_response(status, custom or "", kept)
 

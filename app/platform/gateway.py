@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -47,7 +48,7 @@ class Gateway:
         self._application = application
         self._probes = probes
         self._hops = settings.TRUSTED_PROXIES
-        self._trusted_hosts = settings.TRUSTED_HOSTS
+        self._trusted_hosts = tuple(host.lower() for host in settings.TRUSTED_HOSTS)
         self._cross_origin = security.CrossOrigin(settings.CORS_ORIGINS)
         self._warned_of_forwarding = False
         self._debug = settings.DEBUG or settings.TESTING
@@ -58,11 +59,11 @@ class Gateway:
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         exchange = Exchange(self, environ, start_response)
+        self._apply_forwarded(environ)
         if (probe := self._probes.get(environ.get("PATH_INFO", ""))) is not None:
             return exchange.answer_probe(probe)
         if fault := self._malformed(environ):
             return exchange.refuse(*fault)
-        self._apply_forwarded(environ)
         if not self.is_good_host(environ.get("HTTP_HOST", "")):
             return exchange.refuse(400, "This server does not serve the host name that was asked for.")
         if self._cross_origin:
@@ -76,7 +77,8 @@ class Gateway:
             if self._debug:
                 raise
             _log.exception("the application raised outside Flask's error handling")
-            return exchange.refuse(500, "Something went wrong on our side. It has been logged.")
+            # With exc_info, because the application may have started its answer already (PEP 3333).
+            return exchange.refuse(500, "Something went wrong on our side. It has been logged.", sys.exc_info())
         return exchange
 
     @staticmethod
@@ -118,7 +120,7 @@ class Gateway:
         port = host.rpartition(":")[2] if not host.endswith("]") else ""
         if port.isdigit() and ":" in host and int(port) > 65535:
             return False
-        return not self._trusted_hosts or host_is_trusted(host, self._trusted_hosts)
+        return not self._trusted_hosts or host_is_trusted(host.lower(), self._trusted_hosts)
 
 
 def _apply_prefix(environ: Environ, prefix: str) -> None:
@@ -126,7 +128,9 @@ def _apply_prefix(environ: Environ, prefix: str) -> None:
     if not prefix.startswith("/") or prefix.startswith("//"):
         return
     environ["SCRIPT_NAME"] = prefix
-    environ["PATH_INFO"] = environ["PATH_INFO"].removeprefix(prefix) or "/"
+    path = environ["PATH_INFO"]
+    if path == prefix or path.startswith(f"{prefix}/"):  # whole segments: below /app, /apple is a page of its own
+        environ["PATH_INFO"] = path.removeprefix(prefix) or "/"
 
 
 def _from_right(value: str, hops: int) -> str:
@@ -154,6 +158,7 @@ class Exchange:
         "_environ",
         "_gateway",
         "_request_id",
+        "_route",
         "_size",
         "_start_response",
         "_started",
@@ -169,6 +174,7 @@ class Exchange:
         self._started = time.perf_counter()
         self._status = "101"  # a view that takes the raw socket (WebSocket) never calls start_response
         self._size = "null"
+        self._route = "none"
         self.body: Iterable[bytes] = ()
         self.extra_headers: Headers = []
         given = environ.get("HTTP_X_REQUEST_ID", "")
@@ -178,6 +184,9 @@ class Exchange:
 
     def start_response(self, status: str, headers: Headers, exc_info: Any = None) -> Any:
         self._status = status[:3]
+        request = self._environ.get("werkzeug.request")  # Flask takes it away again before the answer is closed
+        if rule := getattr(request, "url_rule", None):  # a middleware's Request has none
+            self._route = rule.rule
         names = {name.lower() for name, _ in headers}
         if "content-length" in names:
             self._size = next(value for name, value in headers if name.lower() == "content-length")
@@ -204,22 +213,20 @@ class Exchange:
 
     def _finish(self) -> None:
         environ, seconds = self._environ, time.perf_counter() - self._started
-        request = environ.get("werkzeug.request")
-        rule = request.url_rule if request is not None else None
         method = environ["REQUEST_METHOD"]
-        self._gateway.observe(method, rule.rule if rule else "none", self._status, seconds)
+        self._gateway.observe(method, self._route, self._status, seconds)
         if write := self._gateway.write_access_line:
             agent, client = environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")
             path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
             write(time.time(), self._request_id, method, path, self._status, seconds, self._size, client, agent)
 
-    def answer(self, status: str, headers: Headers, body: bytes) -> Iterable[bytes]:
-        self.start_response(status, headers)
+    def answer(self, status: str, headers: Headers, body: bytes, exc_info: Any = None) -> Iterable[bytes]:
+        self.start_response(status, headers, exc_info)
         self.body = [] if self._environ["REQUEST_METHOD"] == "HEAD" else [body]
         return self
 
-    def refuse(self, status: int, detail: str) -> Iterable[bytes]:
-        return self.answer(*bare_error(self._environ, status, detail))
+    def refuse(self, status: int, detail: str, exc_info: Any = None) -> Iterable[bytes]:
+        return self.answer(*bare_error(self._environ, status, detail), exc_info)
 
     def answer_probe(self, probe: Callable[[Environ], Answer]) -> Iterable[bytes]:
         if self._environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:

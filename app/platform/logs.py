@@ -21,6 +21,7 @@ from config import Config
 ACCESS = "groundwork.access"
 LOG_FILE_BYTES = 10 * 1024 * 1024
 LOG_FILES_KEPT = 5
+PIPE_BUF = 4096  # bytes that Linux writes to a pipe in one piece (pipe(7))
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -131,7 +132,7 @@ _quote = json.encoder.encode_basestring_ascii  # C speed; escapes quotes, contro
 def access_writer(settings: Config) -> Callable[..., None] | None:
     """A function that writes one access line, or None when LOG_LEVEL hides it.
 
-    The line is one `write` of less than PIPE_BUF bytes (4096), so lines of several workers never mix.
+    The line is one `write` of at most PIPE_BUF bytes, so lines of several workers never mix.
     Writing it raw instead of through logging saves 13 µs a request (stdlib handler 21, raw write 8).
     """
     if settings.LOG_LEVEL not in {"DEBUG", "INFO"}:
@@ -163,12 +164,16 @@ def _json_line(
     second = int(ended)
     if second != _Second.now:
         _Second.text, _Second.now = timestamp(second)[:-4], second
-    return (
+    line = (
         f'{{"time":"{_Second.text}{int(ended % 1 * 1000):03d}Z","level":"info","logger":"access",'
         f'"request_id":"{request}",'
         f'"method":{_quote(method[:20])},"path":{_quote(path[:1000])},"status":{status},"ms":{seconds * 1000:.2f},'
         f'"bytes":{size},"client":{_quote(client)},"agent":{_quote(agent[:200])},"pid":{os.getpid()}}}'
     )
+    if len(line) < PIPE_BUF:
+        return line
+    # Escapes have made six characters of one.
+    return _json_line(ended, request, method, path[:250], status, seconds, size, client[:50], agent[:100])
 
 
 def _console_line(

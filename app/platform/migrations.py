@@ -79,7 +79,9 @@ def upgrade(revision: str) -> None:
             f"The database does not answer ({reason}). Start it, or mend DATABASE_URL."
         ) from None
     if revision == "head" and before != "behind":
-        click.echo("Database up to date." if before == "current" else "Database newer than this code; left as it is.", err=True)
+        click.echo(
+            "Database up to date." if before == "current" else "Database newer than this code; left as it is.", err=True
+        )
         return
     from alembic import command
 

@@ -49,16 +49,25 @@ class Child:
         self.started = time.monotonic()
         self.report, told = os.pipe()  # a pipe of its own: stdout and stderr belong to the application's log
         command = [sys.executable, "-m", __name__, application, str(threads)]
+        # In a group of its own a Ctrl-C in the terminal does not interrupt it, not even while it boots.
         if sys.platform == "win32":
             handle = msvcrt.get_osfhandle(told)
             os.set_handle_inheritable(handle, True)
-            inherited = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
-            command.append(str(handle))
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=PROJECT, startupinfo=inherited)
+            self.process = subprocess.Popen(
+                [*command, str(handle)],
+                cwd=PROJECT,
+                stdin=subprocess.PIPE,
+                startupinfo=subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]}),
+                creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
+            )
         else:
-            descriptors = (told, listener.fileno())
-            command.append(str(told))
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=PROJECT, pass_fds=descriptors)
+            self.process = subprocess.Popen(
+                [*command, str(told)],
+                cwd=PROJECT,
+                stdin=subprocess.PIPE,
+                pass_fds=(told, listener.fileno()),
+                process_group=0,
+            )
         os.close(told)
         self.leash = cast(IO[bytes], self.process.stdin)
         # The child's own word, awaited in attend(): a Windows venv starts Python through a launcher with another pid.
@@ -121,7 +130,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
 def main(application: str, threads: str, report: str) -> int:
     """Serve until the leash ends. ``report`` is the pipe that tells the parent the pid, then "ready"."""
-    for name in ("SIGINT", "SIGBREAK"):  # a console sends them to all its processes; the parent decides
+    for name in ("SIGINT", "SIGBREAK"):  # Windows sends the second to every process of the console; the parent decides
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: draining.set())

@@ -11,6 +11,7 @@ import os
 import queue
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from collections.abc import Callable
 
 from app.platform import logs, metrics
 from app.platform.sizing import worker_count
-from app.platform.waitress_child import BACKLOG, DRAIN_SECONDS, Child
+from app.platform.waitress_child import BACKLOG, DRAIN_SECONDS, PROJECT, Child
 from config import ConfigError, load_config
 
 logger = logging.getLogger("groundwork.waitress")
@@ -29,11 +30,16 @@ LONGEST_BACK_OFF_SECONDS = 5.0  # ... but never more slowly than this
 
 
 def main() -> int:
-    """What ``python wsgi.py`` does: serve with the settings in force. Returns the exit code."""
+    """What ``python wsgi.py`` does: prepare, unless the start script has, and serve with the settings in force."""
     try:
         settings = load_config()
     except ConfigError as error:
         sys.exit(str(error))
+    if "--prepared" not in sys.argv[1:]:
+        # In a process of its own, because it creates the application. It prints what is wrong.
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", "prepare"]
+        if subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False).returncode:
+            return 1
     logs.configure(settings)
     metrics.make_folder()
     try:

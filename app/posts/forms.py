@@ -16,7 +16,8 @@ def storable(form: FlaskForm, field: Field) -> None:
 
 
 def stripped(value: str | None) -> str:
-    return (value or "").strip()
+    # Browsers send CRLF for a line end and count it as one character.
+    return (value or "").replace("\r\n", "\n").strip()
 
 
 class PostForm(FlaskForm):  # type: ignore[misc]

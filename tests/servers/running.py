@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-STAND_IN = '''
+STAND_IN = """
 import os, time
 OPEN = [open(os.devnull) for _ in range(40)]  # as an application has its log files and database connections open
 
@@ -24,7 +24,7 @@ def app(environ, start_response):
     body = f"{os.name} {os.getpid()} {len(received)}\\n".encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
-'''
+"""
 
 SERVE = """
 import sys
@@ -63,8 +63,16 @@ class Running:
         return "\n".join(self.lines)
 
     def line_with(self, text: str, seconds: float = 30) -> str:
-        """Wait for a line that contains ``text``."""
-        return wait_until(lambda: next((line for line in self.lines if text in line), None), seconds, lambda: self.output)
+        """Wait for a line that contains ``text``; a process that ended without it is not waited for."""
+
+        def found() -> str | None:
+            ended = self.process.poll() is not None and not self._reader.is_alive()
+            line = next((line for line in self.lines if text in line), None)
+            assert line or not ended, f"ended without '{text}': {self.output}"
+            return line
+
+        line: str = wait_until(found, seconds, lambda: self.output)
+        return line
 
     def end(self, seconds: float = 40) -> int:
         """Wait for the process to end by itself; returns its exit code."""
@@ -110,6 +118,15 @@ def get(port: int, path: str = "/", timeout: float = 15) -> tuple[int, dict[str,
         return response.status, headers, response.read().decode()
     finally:
         connection.close()
+
+
+def slow_request(port: int) -> tuple[threading.Thread, list[tuple[int, dict[str, str], str]]]:
+    """Ask the stand-in for an answer that takes 2 s; returns the visitor, and the list that the answer comes into."""
+    answers: list[tuple[int, dict[str, str], str]] = []
+    visitor = threading.Thread(target=lambda: answers.append(get(port, "/slow")))
+    visitor.start()
+    time.sleep(0.3)  # so that it is running when the test goes on
+    return visitor, answers
 
 
 def pid_that_answers(port: int) -> int:

@@ -13,7 +13,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running import SERVE, STAND_IN, Running, free_port, get, is_alive, pid_that_answers, wait_until
+
+from tests.servers.malformed import ACCEPTED, REFUSED, head
+from tests.servers.running import (
+    SERVE,
+    STAND_IN,
+    Running,
+    free_port,
+    get,
+    is_alive,
+    pid_that_answers,
+    slow_request,
+    wait_until,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
 Start = Callable[..., tuple[Running, int]]
@@ -27,11 +39,13 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     (folder / "standin.py").write_text(STAND_IN)
     started: list[Running] = []
 
-    def start(application: str = "standin:app", *, processes: int = 2, port: int | None = None) -> tuple[Running, int]:
+    def start(
+        application: str = "standin:app", *, processes: int = 2, port: int | None = None, folder: Path = folder
+    ) -> tuple[Running, int]:
         port = port or free_port()
-        environment = os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{folder}"}
+        environment = os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{folder}", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-c", SERVE, application, str(port), str(processes)]
-        started.append(Running(command, env=environment, cwd=folder))
+        started.append(Running(command, env=environment, cwd=folder, start_new_session=True))
         return started[-1], port
 
     yield start
@@ -39,19 +53,25 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         server.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(start_server: Start) -> tuple[Running, int]:
     running, port = start_server()
     running.line_with("serving on")
-    wait_until(lambda: len({pid_that_answers(port) for _ in range(8)}) == 2, 20)
+    wait_until(lambda: len({pid_that_answers(port) for _ in range(20)}) == 2, 20)
     return running, port
 
 
 @pytest.fixture(scope="module")
-def port(start_server: Start) -> int:
+def port(server: tuple[Running, int]) -> int:
+    return server[1]
+
+
+@pytest.fixture
+def last(start_server: Start) -> tuple[Running, int]:
+    """A server of one process that the test may end."""
     running, port = start_server(processes=1)
     running.line_with("serving on")
-    return port
+    return running, port
 
 
 def exchange(port: int, request: bytes) -> bytes:
@@ -59,53 +79,6 @@ def exchange(port: int, request: bytes) -> bytes:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def head(*lines: str, line: str = "GET / HTTP/1.1", host: str | None = "Host: localhost") -> bytes:
-    return "\r\n".join([line, *([host] if host else []), *lines, "", ""]).encode("latin-1")
-
-
-CHUNKED = b"2\r\nhi\r\n0\r\n\r\n"
-REFUSED = {
-    "content-length and transfer-encoding": (400, head("Content-Length: 3", "Transfer-Encoding: chunked") + CHUNKED),
-    "two hosts": (400, head("Host: evil.test")),
-    "two content-lengths": (400, head("Content-Length: 2", "Content-Length: 2") + b"hi"),
-    "two content-types": (400, head("Content-Type: text/plain", "Content-Type: application/json")),
-    "two transfer-encodings": (400, head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked") + CHUNKED),
-    "stacked transfer-encoding": (400, head("Transfer-Encoding: gzip, chunked") + CHUNKED),
-    "empty transfer-encoding": (400, head("Transfer-Encoding: ") + CHUNKED),
-    "unknown transfer-encoding": (501, head("Transfer-Encoding: xchunked") + CHUNKED),
-    "content-length with a sign": (400, head("Content-Length: +2") + b"hi"),
-    "content-length of 5000 digits": (400, head("Content-Length: " + "9" * 5000)),
-    "folded header": (400, head("X-Long: one", " two")),
-    "space before the colon": (400, head("X-Name : one")),
-    "chunked in HTTP/1.0": (400, head("Transfer-Encoding: chunked", line="POST / HTTP/1.0") + CHUNKED),
-    "HTTP/1.1 without host": (400, head(host=None)),
-    "HTTP/9.9": (400, head(line="GET / HTTP/9.9")),
-    "HTTP/2.0": (400, head(line="PRI * HTTP/2.0")),
-    "no version": (400, head(line="GET /")),
-    "words after the version": (400, head(line="GET / HTTP/1.1 x")),
-    "asterisk": (400, head(line="GET * HTTP/1.1")),
-    "authority": (400, head(line="CONNECT evil.test:443 HTTP/1.1")),
-    "absolute address": (400, head(line="GET http://evil.test/ HTTP/1.1")),
-    "relative path": (400, head(line="GET foo HTTP/1.1")),
-    "control character in the path": (400, head(line="GET /\x00 HTTP/1.1")),
-    "lower-case method": (400, head(line="get / HTTP/1.1")),
-    "request line of 4095 bytes": (414, head(line="GET /" + "a" * 4081 + " HTTP/1.1")),
-    "request line without an end": (414, b"GET /" + b"a" * 70_000),
-    "101 headers": (431, head(*[f"X-{number}: y" for number in range(100)])),
-    "header of 8191 bytes": (431, head("X: " + "y" * 8186)),
-}
-ACCEPTED = {
-    "plain": head(),
-    "HTTP/1.0 without host": head(line="GET / HTTP/1.0", host=None),
-    "chunked": head("Transfer-Encoding: chunked", line="POST / HTTP/1.1") + CHUNKED,
-    "content-length": head("Content-Length: 2", line="POST / HTTP/1.1") + b"hi",
-    "options for the server": head(line="OPTIONS * HTTP/1.1"),
-    "request line of 4094 bytes": head(line="GET /" + "a" * 4080 + " HTTP/1.1"),
-    "100 headers": head(*[f"X-{number}: y" for number in range(99)]),
-    "header of 8190 bytes": head("X: " + "y" * 8185),
-}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -152,16 +125,8 @@ def test_a_killed_process_is_replaced_and_the_other_one_answers_meanwhile(server
     assert len(running.children()) == 2
 
 
-def slow_request(port: int) -> tuple[threading.Thread, list[tuple[int, dict[str, str], str]]]:
-    answers: list[tuple[int, dict[str, str], str]] = []
-    visitor = threading.Thread(target=lambda: answers.append(get(port, "/slow")))
-    visitor.start()
-    time.sleep(0.5)  # of the 2 s that the answer takes
-    return visitor, answers
-
-
-def test_a_stop_lets_a_running_request_finish(server: tuple[Running, int]) -> None:
-    running, port = server
+def test_a_stop_lets_a_running_request_finish(last: tuple[Running, int]) -> None:
+    running, port = last
     visitor, answers = slow_request(port)
     running.process.send_signal(signal.SIGTERM)
     assert running.end(10) == 0
@@ -170,8 +135,8 @@ def test_a_stop_lets_a_running_request_finish(server: tuple[Running, int]) -> No
     assert answers[0][1]["connection"] == "close"
 
 
-def test_a_stop_lets_an_upload_finish(server: tuple[Running, int]) -> None:
-    running, port = server
+def test_a_stop_lets_an_upload_finish(last: tuple[Running, int]) -> None:
+    running, port = last
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(head("Content-Length: 4", line="POST / HTTP/1.1") + b"ha")
         time.sleep(0.5)
@@ -182,15 +147,23 @@ def test_a_stop_lets_an_upload_finish(server: tuple[Running, int]) -> None:
     assert running.end(10) == 0
 
 
-def test_an_idle_connection_does_not_delay_a_stop(server: tuple[Running, int]) -> None:
-    running, port = server
+def test_an_idle_connection_does_not_delay_a_stop(last: tuple[Running, int]) -> None:
+    running, port = last
     with socket.create_connection(("127.0.0.1", port)):
         running.process.send_signal(signal.SIGTERM)
         assert running.end(4) == 0
 
 
-def test_a_second_stop_ends_it_at_once(server: tuple[Running, int]) -> None:
-    running, port = server
+def test_a_ctrl_c_interrupts_no_process_that_boots(start_server: Start) -> None:
+    running, _ = start_server(processes=3)
+    running.line_with("serving on")  # the first serves, two are booting
+    os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does
+    assert running.end(20) == 0
+    assert "Traceback" not in running.output
+
+
+def test_a_second_stop_ends_it_at_once(last: tuple[Running, int]) -> None:
+    running, port = last
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(head(line="GET /slow HTTP/1.1"))
         time.sleep(0.3)
@@ -200,8 +173,8 @@ def test_a_second_stop_ends_it_at_once(server: tuple[Running, int]) -> None:
         assert running.end(1) == 1
 
 
-def test_a_killed_parent_leaves_no_process_behind(server: tuple[Running, int]) -> None:
-    running, _ = server
+def test_a_killed_parent_leaves_no_process_behind(last: tuple[Running, int]) -> None:
+    running, _ = last
     children = running.children()
     running.process.kill()
     wait_until(lambda: not any(map(is_alive, children)), 5)
@@ -213,6 +186,20 @@ def test_an_application_that_can_not_be_imported_says_why_once(start_server: Sta
     assert running.output.count("No module named 'nowhere'") == 1
 
 
+def test_a_release_that_can_not_boot_leaves_the_old_processes_serving(start_server: Start, tmp_path: Path) -> None:
+    (tmp_path / "release.py").write_text(STAND_IN)
+    running, port = start_server("release:app", folder=tmp_path)
+    running.line_with("serving on")
+    wait_until(lambda: len({pid_that_answers(port) for _ in range(20)}) == 2, 20)
+    (tmp_path / "release.py").write_text("raise SystemExit('broken on purpose')")
+    first, second = running.children()
+    os.kill(first, signal.SIGKILL)
+    running.line_with("ended with code 3")
+    assert {pid_that_answers(port) for _ in range(20)} == {second}
+    (tmp_path / "release.py").write_text(STAND_IN)
+    wait_until(lambda: len({pid_that_answers(port) for _ in range(20)}) == 2, 30)
+
+
 def test_a_port_in_use_is_one_clear_line(server: tuple[Running, int], start_server: Start) -> None:
     late, _ = start_server(port=server[1])
     assert late.end(20) == 1
@@ -220,11 +207,10 @@ def test_a_port_in_use_is_one_clear_line(server: tuple[Running, int], start_serv
     assert "the port is in use" in late.lines[0]
 
 
-def test_1200_silent_connections_do_not_end_a_process(start_server: Start) -> None:
+def test_1200_silent_connections_do_not_end_a_process(last: tuple[Running, int]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
-    running, port = start_server(processes=1)
-    running.line_with("serving on")
+    running, port = last
     children = running.children()
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(1200)]
     time.sleep(1)

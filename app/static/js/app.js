@@ -9,22 +9,18 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   time.textContent = clock.format(new Date(time.dateTime)).replace(" at ", ", ");
 }
 
+// Not `disabled`: that drops the button's own value and the focus, and Firefox keeps it when the page is loaded again.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.dataset.sent) {
-    event.preventDefault();
-    return;
-  }
+  if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "yes";
-  // Later, because a disabled button's own value would be missing from what is sent.
-  setTimeout(() => event.submitter?.setAttribute("disabled", ""));
+  event.submitter?.setAttribute("aria-disabled", "true");
 });
 
-// Also when the browser brings the page back as it was left.
 addEventListener("pageshow", (event) => {
-  if (!event.persisted) return;
-  for (const form of document.forms) {
+  if (!event.persisted) return; // brought back as it was left, a form may be sent again
+  for (const form of document.querySelectorAll("form[data-sent]")) {
     delete form.dataset.sent;
-    form.querySelectorAll("button[disabled]").forEach((button) => button.removeAttribute("disabled"));
+    form.querySelectorAll("[aria-disabled]").forEach((button) => button.removeAttribute("aria-disabled"));
   }
 });

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs the linters, the type checker and every test that this machine can run, and says what it skipped and why.
+#
+#   scripts/test.sh              everything that can run here
+#   scripts/test.sh --fast       linters, types, unit and feature tests only: no server is started
+#   scripts/test.sh --all        a skipped test is a failure, as in CI
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/project.sh
+
+mode=""
+case ${1:-} in
+  -h | --help) usage && exit 0 ;;
+  "" | --fast | --all) mode=${1:-} ;;
+  *) wrong_option "$1" ;;
+esac
+
+ensure_environment requirements.txt requirements-dev.txt requirements-uwsgi.txt
+
+step() { # step NAME COMMAND...: progress, and the time each part took
+  local name=$1 started=$SECONDS
+  shift
+  say "== $name"
+  "$@" || fail "$name failed."
+  say "== $name: $((SECONDS - started)) s"
+}
+
+step "ruff check" "$VENV/bin/ruff" check --quiet .
+step "ruff format" "$VENV/bin/ruff" format --quiet --check .
+step "mypy" "$VENV/bin/mypy"
+step "shellcheck" "$VENV/bin/shellcheck" -x -P . scripts/*.sh .ci/run
+step "unit and feature tests" "$VENV/bin/python" -m pytest tests/unit tests/features -q ${mode:+"$mode"} --cov --cov-report=term
+[ "$mode" != --fast ] || exit 0
+step "server tests" "$VENV/bin/python" -m pytest tests/servers -q ${mode:+"$mode"}
+step "browser tests" "$VENV/bin/python" -m pytest tests/browser -q ${mode:+"$mode"}

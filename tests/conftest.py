@@ -1,0 +1,67 @@
+"""An application for each test, with an instance folder and a migrated database of its own."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.extensions import db
+from config import Config, TestingConfig
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="a skipped test is a failure")
+    parser.addoption("--fast", action="store_true", help="said by scripts/test.sh --fast; changes nothing here")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--all") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file made by the real migrations, once; each test gets a copy."""
+    folder = tmp_path_factory.mktemp("migrated")
+    app = create_app(TestingConfig(INSTANCE_PATH=folder))
+    result = app.test_cli_runner().invoke(args=["db", "upgrade"])
+    assert result.exit_code == 0, result.output
+    with app.app_context():
+        db.engine.dispose()
+    return folder / "app.db"
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, migrated: Path) -> Iterator[Callable[..., Flask]]:
+    """`make_app(TRUSTED_PROXIES=1)`: an application with these settings."""
+    made: list[Flask] = []
+
+    def make(settings_class: type[Config] = TestingConfig, **settings: Any) -> Flask:
+        folder = tmp_path / f"instance-{len(made)}"
+        folder.mkdir()
+        shutil.copy(migrated, folder / "app.db")
+        app = create_app(settings_class(INSTANCE_PATH=folder, **settings))
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

@@ -1,0 +1,162 @@
+"""scripts/reload.sh under load, and onto code that can not serve."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.load import Load
+from tests.servers.running import free_port, get, wait_until
+from tests.servers.test_start import Project, project
+
+__all__ = ["project"]
+
+
+@pytest.fixture
+def serving(project: Project) -> Project:
+    project.port = free_port()
+    started = project.run("start.sh", "-d", "-p", str(project.port), "-w", "2")
+    assert started.returncode == 0, started.stderr
+    return project
+
+
+def test_a_reload_loses_no_request_and_brings_the_new_code(serving: Project) -> None:
+    view = serving.folder / "app/pages/views.py"
+    before = serving.pid()
+    with Load(serving.port, "/", "/posts/", "/health") as load:
+        for number in range(2):
+            text = view.read_text()
+            view.write_text(text.replace("def about() -> str:", f"def about() -> str:\n    return 'code {number}'"))
+            reloaded = serving.run("reload.sh")
+            assert reloaded.returncode == 0, reloaded.stderr
+            assert get(serving.port, "/about")[2] == f"code {number}"
+    assert load.result.failed == 0, load.result
+    assert load.result.answered > 200
+    assert serving.pid() != before
+    assert f"Reloaded: master {serving.pid()} serves" in reloaded.stderr
+
+
+def test_a_reload_reads_the_new_env_file(serving: Project) -> None:
+    (serving.folder / ".env").write_text("APP_NAME=Renamed\n")
+    assert serving.run("reload.sh").returncode == 0
+    assert "Renamed" in get(serving.port, "/")[2]
+
+
+def test_the_request_counts_go_on_over_a_reload(serving: Project) -> None:
+    for _ in range(5):
+        get(serving.port, "/about")
+    assert serving.run("reload.sh").returncode == 0
+    for _ in range(5):
+        get(serving.port, "/about")
+    assert 'http_requests_total{method="GET",route="/about",status="200"} 10.0' in get(serving.port, "/metrics")[2]
+
+
+def break_import(folder: Path) -> str:
+    (folder / "app/pages/views.py").write_text("import nothing_of_this_name\n")
+    return "No module named 'nothing_of_this_name'"
+
+
+def break_settings(folder: Path) -> str:
+    (folder / ".env").write_text("LOG_LEVEL=LOUD\n")
+    return "LOG_LEVEL"
+
+
+def break_readiness(folder: Path) -> str:
+    (folder / "migrations/versions/20990101_ffff_more.py").write_text(
+        'revision = "ffff"\ndown_revision = "1a5d0c9e7b24"\n\ndef upgrade():\n    pass\n'
+    )
+    return "database: behind the code, run `flask db upgrade`"
+
+
+def break_dependencies(folder: Path) -> str:
+    (folder / "requirements.txt").write_text("flask==9.9.9\n")
+    return "requirements.txt has changed"
+
+
+@pytest.mark.parametrize("break_it", [break_import, break_settings, break_readiness, break_dependencies])
+def test_a_reload_onto_what_can_not_serve_is_refused_and_nobody_notices(serving: Project, break_it) -> None:
+    before = serving.pid()
+    with Load(serving.port, "/", "/posts/", keep_alive=3, close=3) as load:
+        message = break_it(serving.folder)
+        started = time.monotonic()
+        refused = serving.run("reload.sh")
+        assert refused.returncode != 0
+        assert message in refused.stderr
+        assert time.monotonic() - started < 30
+    assert load.result.failed == 0, load.result
+    assert serving.pid() == before
+    assert get(serving.port, "/about")[0] == 200
+
+
+def test_a_new_master_that_dies_leaves_the_old_one_serving(serving: Project) -> None:
+    """Past the pre-flight, as when the machine runs out of memory just then: the code breaks only in a USR2 master."""
+    config = serving.folder / "gunicorn.conf.py"
+    config.write_text(
+        "import os\nif 'GUNICORN_PID' in os.environ:\n    raise SystemExit('no room')\n" + config.read_text()
+    )
+    before = serving.pid()
+    refused = serving.run("reload.sh")
+    assert refused.returncode != 0
+    assert f"the server {before} keeps serving" in refused.stderr
+    assert serving.pid() == before
+    assert get(serving.port, "/")[0] == 200
+
+
+def test_a_reload_of_process_1_is_refused_with_the_reason(serving: Project) -> None:
+    (pid_file,) = (serving.folder / "instance/run").glob("*.pid")
+    real = pid_file.read_text()
+    pid_file.write_text("1\n")
+    refused = serving.run("reload.sh")
+    pid_file.write_text(real)
+    assert refused.returncode != 0
+    assert "Containers roll" in refused.stderr
+
+
+def test_a_reload_without_a_server_or_with_another_server_says_so(project: Project) -> None:
+    nothing = project.run("reload.sh")
+    assert nothing.returncode != 0
+    assert "no server of this folder is running" in nothing.stderr
+    port = free_port()
+    assert project.run("start.sh", "-d", "-p", str(port), "--server", "waitress").returncode == 0
+    try:
+        other = project.run("reload.sh")
+        assert other.returncode != 0
+        assert "only Gunicorn hands its socket over" in other.stderr
+    finally:
+        assert project.run("stop.sh").returncode == 0
+
+
+def test_the_log_rotates_under_several_workers_and_loses_no_line(project: Project) -> None:
+    logs = project.folder / "app/platform/logs.py"
+    logs.write_text(logs.read_text().replace("LOG_FILE_BYTES = 10 * 1024 * 1024", "LOG_FILE_BYTES = 60_000"))
+    logs.write_text(logs.read_text().replace("LOG_FILES_KEPT = 5", "LOG_FILES_KEPT = 99"))
+    port = free_port()
+    assert project.run("start.sh", "-d", "-p", str(port), "-w", "3").returncode == 0
+    result = Load(port, "/about", keep_alive=4, close=4, think=0).run_for(3)
+    assert result.failed == 0
+    assert project.run("stop.sh").returncode == 0
+    files = list((project.folder / "instance").glob("app.log*"))
+    assert len(files) > 2
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    assert sum('"path":"/about"' in line for line in lines) == result.answered
+    assert all(line.startswith("{") and line.endswith("}") for line in lines if '"path"' in line)
+
+
+def test_ctrl_c_in_the_foreground_stops_cleanly(project: Project) -> None:
+    port = free_port()
+    running = project.foreground("-p", str(port))
+    try:
+        wait_until(lambda: _health(port), 30, lambda: running.output)
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == 0
+        assert "Traceback" not in running.output
+    finally:
+        running.kill()
+
+
+def _health(port: int) -> bool:
+    try:
+        return get(port, "/health")[0] == 200
+    except OSError:
+        return False

@@ -1,0 +1,197 @@
+"""What an operator reads in the log: one shape, the request's id, no secrets; and logging that never gets in the way."""
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.platform import logs
+from config import TestingConfig
+from tests.unit.processes import in_processes
+
+log = logging.getLogger("groundwork.test")
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    yield
+    logs.request_id.set("-")
+    logs.configure(TestingConfig())  # closes a log file
+
+
+@pytest.fixture
+def written(capfd: pytest.CaptureFixture[str]) -> Callable[[], dict[str, Any]]:
+    """Logging as in production; call it for the one line that was written."""
+    logs.configure(TestingConfig(LOG_FORMAT="json", LOG_LEVEL="INFO"))
+
+    def read() -> dict[str, Any]:
+        (line,) = capfd.readouterr().err.splitlines()
+        fields: dict[str, Any] = json.loads(line)
+        return fields
+
+    return read
+
+
+def test_a_line_is_one_json_document(written: Callable[[], dict[str, Any]]) -> None:
+    logs.request_id.set("request-1")
+    log.info('two\nlines with "quotes" and %s', "ümlaut", extra={"user": 7, "path": Path("/x")})
+    line = written()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
+    assert line == {
+        "level": "info", "logger": "groundwork.test", "message": 'two\nlines with "quotes" and ümlaut',
+        "request_id": "request-1", "pid": os.getpid(), "user": 7, "path": "/x",
+    }  # fmt: skip
+
+
+def test_a_traceback_is_part_of_its_line_and_masked(written: Callable[[], dict[str, Any]]) -> None:
+    try:
+        raise ValueError("password=hunter2")
+    except ValueError:
+        log.exception("it failed", stack_info=True)
+    line = written()
+    assert line["traceback"].startswith("Traceback (most recent call last)")
+    assert line["traceback"].endswith("ValueError: password=***")
+    assert "test_logs.py" in line["stack"]
+
+
+def test_less_than_the_level_is_not_written(capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure(TestingConfig(LOG_LEVEL="ERROR"))
+    log.warning("quiet")
+    logging.getLogger("gunicorn.error").warning("quiet")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("password=hunter2", "password=***"),
+        ("PASSWD: hunter2, user: me", "PASSWD: ***, user: me"),
+        ('{"password": "hunter2", "user": "me"}', '{"password": ***", "user": "me"}'),
+        ("secret_key='hunter2'", "secret_key=***'"),
+        ("token:hunter2", "token:***"),
+        ("?token=hunter2&page=2", "?token=***&page=2"),
+        ("Authorization: Bearer hunter2", "Authorization: ***"),
+        ("authorization: Basic aHVudGVyMg==", "authorization: ***"),
+        ("X-Api-Key: hunter2", "X-Api-Key: ***"),
+        ("Cookie: session=hunter2", "Cookie: ***"),
+        ("Cookie: a=hunter1; session=hunter2", "Cookie: ***"),
+        ("Set-Cookie: session=hunter2; Path=/", "Set-Cookie: ***"),
+        ("postgresql://me:hunter2@db/app", "postgresql://me:***@db/app"),
+        ("redis://:hunter2@cache:6379/0", "redis://:***@cache:6379/0"),
+        ("http://[::1]:8080/a@b", "http://[::1]:8080/a@b"),
+        ("nothing to hide", "nothing to hide"),
+    ],
+)
+def test_secrets_are_masked(text: str, masked: str) -> None:
+    assert logs.mask(text) == masked
+
+
+def test_a_console_line_has_columns(capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure(TestingConfig(LOG_FORMAT="console"))
+    try:
+        raise ValueError("token=hunter2")
+    except ValueError:
+        log.exception("it failed, password=%s", "hunter2")
+    first, *traceback = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d ERROR    groundwork\.test      it failed, password=\*\*\*", first)
+    assert traceback[-1] == "ValueError: token=***"
+
+
+# --- where the log goes -------------------------------------------------------------------------
+
+
+def test_a_log_file_is_made_with_its_folder_and_takes_the_access_lines(tmp_path: Path) -> None:
+    settings = TestingConfig(LOG_FILE=tmp_path / "logs/app.log", LOG_FORMAT="json", LOG_LEVEL="INFO")
+    logs.configure(settings)
+    write = logs.access_writer(settings)
+    assert write is not None
+    write(0.0, "request-1", "GET", "/", "200", 0.001, "4", "1.1.1.1", "curl")
+    log.info("hello")
+    access, hello = map(json.loads, (tmp_path / "logs/app.log").read_text().splitlines())
+    assert (access["logger"], access["time"], access["status"]) == ("access", "1970-01-01T00:00:00.000Z", 200)
+    assert hello["message"] == "hello"
+
+
+LINES = 2000
+
+
+def write_much(path: Path) -> None:
+    """What a worker of `start.sh -d` does: its standard output and error are the log file as well."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    logs.LOG_FILE_BYTES, logs.LOG_FILES_KEPT = 400_000, 20
+    logs.configure(TestingConfig(LOG_FILE=path, LOG_FORMAT="json", LOG_LEVEL="INFO"))
+    for number in range(LINES):
+        log.info("line %d", number)
+    print(f"print {os.getpid()}", flush=True)
+    print(f"error {os.getpid()}", file=sys.stderr, flush=True)
+
+
+def test_four_processes_share_a_rotated_log_and_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    in_processes(4, write_much, path)
+    files = [file for file in tmp_path.iterdir() if re.fullmatch(r"app\.log(\.\d+)?", file.name)]
+    assert len(files) > 2, "it has rotated"
+    assert max(file.stat().st_size for file in files) < 450_000
+    text = [line for file in files for line in file.read_text().splitlines()]
+    lines = [json.loads(line) for line in text if line.startswith("{")]
+    written = {(line["pid"], line["message"]) for line in lines if line["logger"] == "groundwork.test"}
+    assert len(written) == 4 * LINES
+    # What was printed after the last rotation is in the newest file and not in a renamed one.
+    newest = path.read_text() + (tmp_path / "app.log.1").read_text()
+    assert (
+        sum(f"print {pid}\n" in newest and f"error {pid}\n" in newest for pid, _ in {(p, 0) for p, _ in written}) == 4
+    )
+
+
+# --- logging must never raise into a request ----------------------------------------------------
+
+
+def test_a_closed_error_stream_loses_the_line_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
+    write = logs.access_writer(TestingConfig(LOG_LEVEL="INFO"))
+    assert write is not None
+    kept = os.dup(2)
+    os.close(2)
+    try:
+        write(0.0, "request-1", "GET", "/", "200", 0.001, "4", "1.1.1.1", "curl")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def test_a_full_pipe_loses_the_line_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    kept = os.dup(2)
+    os.dup2(writing, 2)
+    try:
+        write = logs.access_writer(TestingConfig(LOG_LEVEL="INFO", LOG_FORMAT="json"))
+        assert write is not None
+        for _ in range(1000):  # a pipe holds 64 KiB
+            write(0.0, "request-1", "GET", "/", "200", 0.001, "4", "1.1.1.1", "curl")
+    finally:
+        os.dup2(kept, 2)
+        for descriptor in (kept, reading, writing):
+            os.close(descriptor)
+
+
+def test_logging_to_a_stream_that_fails_stays_silent_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def write(self, text: str) -> None:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    monkeypatch.setattr(logs.Config, "TESTING", False)
+    logs.configure(logs.Config())
+    assert logging.raiseExceptions is False
+    log.error("lost")
