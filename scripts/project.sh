@@ -96,7 +96,8 @@ install_environment() {
   if command -v uv >/dev/null 2>&1; then
     ( # uv does not read pip's configuration: an index or a mirror that the user set there counts here too
       eval "$("$VENV/bin/python" scripts/pip_index.py)"
-      exec uv pip install --quiet --python "$VENV/bin/python" --require-hashes "${requirements[@]}"
+      # Compiled here, as pip does: where Python may write no bytecode, each start would compile for a second.
+      exec uv pip install --quiet --compile-bytecode --python "$VENV/bin/python" --require-hashes "${requirements[@]}"
     ) >"$log" 2>&1 || environment_failed "$log" "$made"
   else
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes "${requirements[@]}" \

@@ -42,6 +42,15 @@ def init_app(app: Flask, settings: Config) -> None:
     cache.init_app(app, config)
 
 
+def readable(value: bytes) -> Any:
+    """The pickled value; None when it is of a class that this release has renamed or removed."""
+    try:
+        return pickle.loads(value)
+    except Exception as error:  # unpickling may raise anything (Python's documentation of UnpicklingError)
+        _log.warning("cache: a value of another release can not be read: %r", error)
+        return None
+
+
 class SqliteCache(BaseCache):
     """One table in its own file. 15 µs a read, 50 µs a write, shared by processes (a file per key took 15 ms)."""
 
@@ -84,7 +93,7 @@ class SqliteCache(BaseCache):
     def get(self, key: str) -> Any:
         cursor = self._execute("SELECT value FROM cache WHERE key = ? AND expires > ?", key, time.time())
         row = cursor.fetchone() if cursor else None
-        return pickle.loads(row[0]) if row else None
+        return readable(row[0]) if row else None
 
     def has(self, key: str) -> bool:
         cursor = self._execute("SELECT 1 FROM cache WHERE key = ? AND expires > ?", key, time.time())

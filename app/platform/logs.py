@@ -27,7 +27,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 _MASKED = re.compile(
     r"((?:passw\w*|secret\w*|token|authorization|api[-_]?key|set-cookie|cookie)[\"']?\s*[=:]\s*)"
-    r"(?:(?:bearer|basic)\s+)?[\"']?[^\s\"',;&]+"
+    r"(?:(?:bearer|basic)\s+)?[\"']?[^\s\"',;&]+(?:;\s*[\w-]+=[^\s\"',;&]*)*"  # a cookie header has several
     r"|(://[^\s:/@]*:)[^\s@/]+(?=@)",
     re.IGNORECASE,
 )

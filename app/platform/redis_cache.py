@@ -5,17 +5,26 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from cachelib.serializers import RedisSerializer
 from flask_caching.backends.rediscache import RedisCache
 from redis import RedisError
+
+from app.platform.cache import readable
 
 BREAK = 5.0  # seconds without Redis after a failure, so that a hung one costs one time-out and not one per call
 
 _log = logging.getLogger("groundwork.cache")
 
 
+class SafeSerializer(RedisSerializer):
+    def loads(self, value: bytes | None) -> Any:
+        return readable(value[1:]) if value and value.startswith(b"!") else super().loads(value)
+
+
 class SafeRedisCache(RedisCache):
     """Every operation answers like an empty cache while Redis fails."""
 
+    serializer = SafeSerializer()
     _open_again = 0.0  # monotonic time until which Redis is left alone
 
     def guarded(self, operation: Callable[[], Any], miss: Any) -> Any:

@@ -143,7 +143,7 @@ def test_ctrl_c_in_a_console_lets_a_running_request_finish(windows: Windows, app
     path = f"{windows_path(PROJECT)};{windows_path(application)}"
     terminal, console = os.openpty()
     process = subprocess.Popen(
-        ["wine", windows.python, "serve.py", "standin:app", str(port), "2"],
+        ["setsid", "--ctty", "wine", windows.python, "serve.py", "standin:app", str(port), "2"],
         stdin=console,
         stdout=console,
         stderr=console,
