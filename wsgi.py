@@ -2,7 +2,7 @@
 
 if __name__ == "__main__":
     # Before the application is made: the parent only watches over the processes that serve.
-    from app.platform.waitress_server import main
+    from serving.waitress_server import main
 
     raise SystemExit(main())
 

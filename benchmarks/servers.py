@@ -17,7 +17,8 @@ WORK = "benchmarks.work:app"  # the application with pages that wait and pages t
 def environment(instance: Path, **settings: object) -> dict[str, str]:
     known = {"PATH", "HOME", "LANG", "SYSTEMROOT"}
     kept = {name: value for name, value in os.environ.items() if name in known or name.startswith("COV")}
-    return kept | {"INSTANCE_PATH": str(instance), "TMPDIR": str(instance)} | {name: str(value) for name, value in settings.items()}
+    kept |= {"INSTANCE_PATH": str(instance), "TMPDIR": str(instance)}
+    return kept | {name: str(value) for name, value in settings.items()}
 
 
 def flask(instance: Path, *arguments: str, **settings: object) -> str:
@@ -49,12 +50,12 @@ def gunicorn(
 
 
 @contextmanager
-def waitress(instance: Path, application: str = WORK, ready: str = "/ready", **settings: object) -> Iterator[Running]:
-    """What `python wsgi.py` runs, for any application."""
+def waitress(instance: Path, processes: int, **settings: object) -> Iterator[Running]:
+    """The processes that `python wsgi.py` starts, for the application with pages that wait and compute."""
     port = free_port()
-    code = f"import sys; from app.platform.waitress_server import main; sys.exit(main({application!r}))"
-    settings = {"HOST": "127.0.0.1", "PORT": port} | settings
-    with running([sys.executable, "-c", code], instance, port, ready, **settings) as server:
+    code = "import sys; from serving.waitress_server import serve; "
+    code += f"sys.exit(serve({WORK!r}, host='127.0.0.1', port={port}, processes={processes}, threads=16))"
+    with running([sys.executable, "-c", code], instance, port, "/ready", **settings) as server:
         yield server
 
 

@@ -17,6 +17,7 @@ from flask import Flask
 from flask_caching.backends.base import BaseCache
 
 from app.extensions import cache
+from app.platform.database import use_wal
 from config import Config
 
 REDIS_TIMEOUT = 0.25  # seconds; redis-py's own default of 5 would hold a request that long
@@ -70,7 +71,7 @@ class SqliteCache(BaseCache):
         if connection is None:
             Path(self._path).parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, timeout=1.0, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
+            use_wal(connection)
             connection.execute("PRAGMA synchronous=OFF")  # a cache may be lost with the power
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS cache (key TEXT PRIMARY KEY, value BLOB NOT NULL, expires REAL NOT NULL)"

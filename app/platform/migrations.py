@@ -5,6 +5,7 @@ Alembic is imported by the commands only: a web worker would carry 12 MiB for no
 
 import functools
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -59,7 +60,7 @@ def init_app(app: Flask) -> None:
 def _alembic() -> "AlembicConfig":
     from alembic.config import Config as AlembicConfig
 
-    config = AlembicConfig()
+    config = AlembicConfig(stdout=sys.stdout)  # its own default is the stream of the moment of its import
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.set_main_option("file_template", "%%(year)d%%(month).2d%%(day).2d_%%(rev)s_%%(slug)s")

@@ -28,7 +28,7 @@ def app(environ, start_response):
 
 SERVE = """
 import sys
-from app.platform.waitress_server import serve
+from serving.waitress_server import serve
 application, port, processes = sys.argv[1:]
 sys.exit(serve(application, host="127.0.0.1", port=int(port), processes=int(processes), threads=4))
 """

@@ -8,7 +8,7 @@ from typing import Any
 # Not "fork": the test process has threads. The fork server loads the application once for all.
 _context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
 if os.name != "nt":
-    _context.set_forkserver_preload(["pytest", "app"])
+    _context.set_forkserver_preload(["pytest", "app", "alembic.command"])
 
 
 def in_processes(count: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:

@@ -20,8 +20,8 @@ from collections.abc import Callable
 
 from app.platform import logs, metrics
 from app.platform.sizing import worker_count
-from app.platform.waitress_child import BACKLOG, DRAIN_SECONDS, PROJECT, Child
 from config import ConfigError, load_config
+from serving.waitress_process import BACKLOG, DRAIN_SECONDS, PROJECT, Child
 
 logger = logging.getLogger("groundwork.waitress")
 

@@ -25,15 +25,15 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import WSGITask
 
-from app.platform.waitress_parser import StrictRequestParser
 from config import ConfigError
+from serving.waitress_parser import StrictRequestParser
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import resource
 
-PROJECT = Path(__file__).resolve().parents[2]  # where a child finds the `app` package
+PROJECT = Path(__file__).resolve().parents[1]  # where a child finds the `app` package
 BACKLOG = 2048  # connections that wait to be accepted
 DRAIN_SECONDS = 30
 CAN_NOT_BOOT = 3  # the exit code of Gunicorn's workers in that case

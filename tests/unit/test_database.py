@@ -1,0 +1,186 @@
+"""Writes that are whole or not at all, moments that keep their zone, and an engine that never hangs a request."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
+
+from app.extensions import db
+from app.platform import database
+from app.platform.database import UtcDateTime, sqlite_path, utc_now, write_unit
+from app.posts.models import Post
+from config import TestingConfig
+
+
+@pytest.fixture(autouse=True)
+def context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def titles() -> list[str]:
+    with db.engine.connect() as other:  # what another process would see
+        return [row[0] for row in other.execute(text("SELECT title FROM posts ORDER BY id"))]
+
+
+def test_a_write_unit_commits_at_its_end() -> None:
+    with write_unit():
+        db.session.add(Post(title="kept", body="b"))
+        assert titles() == []
+    assert titles() == ["kept"]
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
+def test_a_write_unit_that_fails_leaves_nothing_behind(fault: type[BaseException]) -> None:
+    def fail_halfway() -> None:
+        with write_unit():
+            db.session.add(Post(title="half", body="b"))
+            db.session.flush()
+            raise fault
+
+    with pytest.raises(fault):
+        fail_halfway()
+    assert titles() == []
+    with write_unit():
+        db.session.add(Post(title="next", body="b"))
+    assert titles() == ["next"]
+
+
+@pytest.mark.parametrize("change", ["new", "dirty", "deleted"])
+def test_changes_made_outside_are_refused_instead_of_lost(change: str) -> None:
+    with write_unit():
+        db.session.add(Post(title="first", body="b"))
+    post = db.session.scalars(select(Post)).one()
+    if change == "new":
+        db.session.add(Post(title="outside", body="b"))
+    elif change == "dirty":
+        post.title = "changed"
+    else:
+        db.session.delete(post)
+    with pytest.raises(RuntimeError, match=r"outside write_unit\(\): make them inside"), write_unit():
+        pass
+    assert titles() == ["first"]
+
+
+def test_what_others_have_committed_meanwhile_is_seen() -> None:
+    assert db.session.scalars(select(Post)).all() == []  # opens a read transaction
+    with db.engine.begin() as other:
+        other.execute(text("INSERT INTO posts (title, body, created_at) VALUES ('theirs', 'b', '2026-01-01')"))
+    with write_unit():
+        assert [post.title for post in db.session.scalars(select(Post))] == ["theirs"]
+
+
+def test_two_threads_that_read_and_write_lose_nothing(app: Flask) -> None:
+    with write_unit():
+        db.session.add(Post(title="counted", body="b"))
+    together = threading.Barrier(2)
+
+    def clap(times: int) -> None:
+        together.wait(10)
+        for _ in range(times):
+            with app.app_context(), write_unit():
+                db.session.scalars(select(Post)).one().applause += 1
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(clap, [50, 50]))
+    assert db.session.scalars(select(Post.applause)).one() == 100
+
+
+def test_a_writer_that_waits_too_long_is_told(monkeypatch: pytest.MonkeyPatch, make_app: Callable[..., Flask]) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 50)
+    with make_app().app_context(), write_unit(), db.engine.connect() as other:
+        other = other.execution_options(sqlite_begin="IMMEDIATE")
+        with pytest.raises(OperationalError, match="database is locked"):
+            other.execute(text("SELECT 1"))
+
+
+def test_a_reader_never_waits_for_a_writer() -> None:
+    with write_unit():
+        db.session.add(Post(title="unfinished", body="b"))
+        db.session.flush()
+        assert titles() == []
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("busy_timeout", 5000), ("synchronous", 1), ("foreign_keys", 1)]
+)
+def test_sqlite_is_tuned(pragma: str, value: object) -> None:
+    assert db.session.execute(text(f"PRAGMA {pragma}")).scalar() == value
+
+
+# --- moments ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 3, 29, 1, 30, tzinfo=UTC),
+        datetime(2026, 3, 29, 3, 30, tzinfo=timezone(timedelta(hours=2))),
+        datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    ],
+)
+def test_a_moment_comes_back_as_the_same_moment_in_utc(moment: datetime) -> None:
+    with write_unit():
+        db.session.add(post := Post(title="t", body="b", created_at=moment))
+    db.session.expire(post)
+    assert post.created_at == moment
+    assert post.created_at.utcoffset() == timedelta(0)
+
+
+def test_a_new_row_knows_when_it_was_made() -> None:
+    with write_unit():
+        db.session.add(post := Post(title="t", body="b"))
+    assert timedelta(0) <= utc_now() - post.created_at < timedelta(seconds=10)
+
+
+def test_no_moment_stays_no_moment_and_other_databases_zones_are_turned() -> None:
+    column, dialect = UtcDateTime(), db.engine.dialect
+    assert column.process_bind_param(None, dialect) is None
+    assert column.process_result_value(None, dialect) is None
+    elsewhere = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
+    assert column.process_result_value(elsewhere, dialect) == datetime(2026, 1, 1, 7, tzinfo=UTC)
+
+
+# --- the engine ---------------------------------------------------------------------------------
+
+
+def test_postgresql_gets_short_limits_and_a_connection_per_thread(make_app: Callable[..., Flask]) -> None:
+    app = make_app(DATABASE_URL="postgresql://u:p@nowhere.invalid/app", THREADS=7)
+    options: dict[str, Any] = app.config["SQLALCHEMY_ENGINE_OPTIONS"]
+    assert (options["pool_size"], options["max_overflow"], options["pool_timeout"]) == (7, 4, 3)
+    assert options["pool_pre_ping"] is True
+    assert options["connect_args"]["connect_timeout"] == 3
+    assert options["connect_args"]["prepare_threshold"] is None  # PgBouncer
+    for limit in ("statement_timeout=15000", "lock_timeout=3000", "idle_in_transaction_session_timeout=30000"):
+        assert f"-c {limit}" in options["connect_args"]["options"]
+    with app.app_context():
+        assert (db.engine.dialect.name, db.engine.driver) == ("postgresql", "psycopg")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///app.db", "instance/app.db"),
+        ("sqlite:////srv/data/app.db", "/srv/data/app.db"),
+        ("sqlite:///:memory:", None),
+        ("postgresql://db/app", None),
+    ],
+)
+def test_the_sqlite_file_is_found(url: str, path: str | None, tmp_path: Path) -> None:
+    found = sqlite_path(TestingConfig(INSTANCE_PATH=tmp_path / "instance", DATABASE_URL=url))
+    assert found == (tmp_path / path if path else None)
+
+
+def test_a_database_in_memory_serves_too(make_app: Callable[..., Flask]) -> None:
+    with make_app(DATABASE_URL="sqlite:///:memory:").app_context():
+        db.create_all()
+        with write_unit():
+            db.session.add(Post(title="t", body="b"))
+        assert db.session.scalars(select(Post.title)).one() == "t"

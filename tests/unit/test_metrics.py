@@ -1,0 +1,130 @@
+"""What Prometheus reads, who may read it, and that no client can make it grow."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.platform import metrics
+from app.platform.metrics import RequestMetrics
+from config import ROOT
+
+TOKEN = "Qm7xT2vLpW9zRk4sYc8nHf3JdB6gAe5u"
+ELSEWHERE = {"REMOTE_ADDR": "203.0.113.9"}
+
+
+def samples(text: str, name: str) -> dict[tuple[str, str, str], float]:
+    return {
+        (sample.labels["method"], sample.labels["route"], sample.labels["status"]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_requests_are_counted_by_route_and_never_by_path(client: FlaskClient) -> None:
+    for path in ("/posts/1", "/posts/2", "/posts/", "/x1", "/x2", "/static/css/app.css"):
+        client.get(path, buffered=True)
+    text = client.get("/metrics").text
+    assert samples(text, "http_requests_total") == {
+        ("GET", "/posts/<int(max=9223372036854775807):post_id>", "404"): 2,
+        ("GET", "/posts/", "200"): 1,
+        ("GET", "none", "404"): 2,
+        ("GET", "none", "200"): 1,
+    }
+    assert samples(text, "http_request_duration_seconds_count") == samples(text, "http_requests_total")
+
+
+def test_the_time_is_sorted_into_buckets() -> None:
+    counted = RequestMetrics()
+    for seconds in (0.001, 0.3, 20):
+        counted.observe("GET", "/", "200", seconds)
+    text = counted.exposition().decode()
+    assert re.search(r'_bucket\{le="0.005",.*\} 1.0', text)
+    assert re.search(r'_bucket\{le="0.5",.*\} 2.0', text)
+    assert re.search(r'_bucket\{le="\+Inf",.*\} 3.0', text)
+    assert samples(text, "http_request_duration_seconds_sum") == {("GET", "/", "200"): 20.301}
+
+
+def test_a_client_that_invents_methods_is_one_line_and_no_memory() -> None:
+    counted = RequestMetrics()
+    for number in range(100):
+        counted.observe(f"EVIL{number}", "none", "405", 0.001)
+    assert samples(counted.exposition().decode(), "http_requests_total") == {("OTHER", "none", "405"): 100}
+    assert len(counted._children) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ", "status"),
+    [
+        ({}, {"REMOTE_ADDR": "127.0.0.1"}, 200),
+        ({}, {"REMOTE_ADDR": "::1"}, 200),
+        ({}, ELSEWHERE, 404),
+        ({}, {"REMOTE_ADDR": ""}, 404),  # a unix socket tells nobody's address
+        ({}, {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_FOR": "127.0.0.1"}, 404),
+        ({}, {"REMOTE_ADDR": "127.0.0.1", "HTTP_X_FORWARDED_PROTO": "https"}, 404),
+        ({}, {"REMOTE_ADDR": "127.0.0.1", "HTTP_FORWARDED": "for=127.0.0.1"}, 404),
+        ({"METRICS_TOKEN": TOKEN}, ELSEWHERE | {"HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}, 200),
+        ({"METRICS_TOKEN": TOKEN}, ELSEWHERE | {"HTTP_AUTHORIZATION": f"Bearer {TOKEN}x"}, 404),
+        ({"METRICS_TOKEN": TOKEN}, ELSEWHERE | {"HTTP_AUTHORIZATION": "Bearer \xe4"}, 404),
+        ({"METRICS_TOKEN": TOKEN}, ELSEWHERE, 404),
+        ({}, ELSEWHERE | {"HTTP_AUTHORIZATION": "Bearer "}, 404),
+        ({"METRICS_TOKEN": TOKEN}, {"REMOTE_ADDR": "127.0.0.1"}, 200),
+    ],
+)
+def test_only_this_machine_or_the_token_may_read(
+    settings: dict[str, str], environ: dict[str, str], status: int, make_app: Callable[..., Flask]
+) -> None:
+    answer = make_app(**settings).test_client().get("/metrics", environ_overrides=environ)
+    assert answer.status_code == status
+    assert ("http_requests" in answer.text) == (status == 200)
+
+
+def test_the_folder_of_all_processes_is_made_private_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "counts"
+    monkeypatch.setenv(metrics.FOLDER, str(folder))
+    folder.mkdir()
+    (folder / "counter_1.db").touch()
+    metrics.make_folder(inherited=True)
+    assert (folder / "counter_1.db").exists(), "a parent that hands over passes its numbers on"
+    metrics.make_folder()
+    assert os.listdir(folder) == []
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / "gauge_liveall_7.db").touch()
+    metrics.worker_is_gone(7)
+    assert os.listdir(folder) == []
+    metrics.remove_folder()
+    assert not folder.exists()
+    metrics.worker_is_gone(7)  # nothing to do, and no error
+    metrics.remove_folder()
+
+
+TWO_WORKERS = """
+import os
+from app.platform.metrics import RequestMetrics
+counted = RequestMetrics()
+for worker in range(2):
+    if os.fork() == 0:
+        for _ in range(10 + worker):
+            counted.observe("GET", "/", "200", 0.01)
+        os._exit(0)
+    os.wait()
+print(counted.exposition().decode())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="fork")
+def test_any_worker_answers_for_all(tmp_path: Path) -> None:
+    environment = os.environ | {metrics.FOLDER: str(tmp_path)}
+    command = [sys.executable, "-c", TWO_WORKERS]
+    output = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert samples(output, "http_requests_total") == {("GET", "/", "200"): 21}

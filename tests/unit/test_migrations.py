@@ -1,0 +1,181 @@
+"""`flask db`: up and down again, on several servers at once, and a database newer than the code left as it is."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from sqlalchemy import inspect, text
+
+from app import create_app
+from app.extensions import db
+from app.platform import migrations
+from config import TestingConfig
+from tests.unit.processes import in_processes
+
+_, HEAD = migrations.revisions()
+
+
+@pytest.fixture
+def flask_db(app: Flask) -> Callable[..., Result]:
+    """`flask_db("upgrade")`: what `flask db upgrade` gave."""
+    return lambda *arguments: app.test_cli_runner().invoke(args=["db", *arguments])
+
+
+@pytest.fixture
+def execute(app: Flask) -> Callable[[str], None]:
+    def run(statement: str) -> None:
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(text(statement))
+
+    return run
+
+
+@pytest.fixture
+def state(app: Flask) -> Callable[[], str]:
+    def read() -> str:
+        with app.app_context(), db.engine.connect() as connection:
+            return migrations.state(connection)
+
+    return read
+
+
+def tables(app: Flask) -> set[str]:
+    with app.app_context():
+        return set(inspect(db.engine).get_table_names())
+
+
+def test_down_and_up_again(app: Flask, flask_db: Callable[..., Result], state: Callable[[], str]) -> None:
+    assert flask_db("downgrade", "base").exit_code == 0
+    assert tables(app) == {"alembic_version"}
+    assert state() == "behind"
+    upgraded = flask_db("upgrade")
+    assert (upgraded.exit_code, upgraded.stderr) == (0, "Database migrated.\n")
+    assert "posts" in tables(app)
+    assert state() == "current"
+
+
+def test_models_and_migrations_agree(flask_db: Callable[..., Result]) -> None:
+    checked = flask_db("check")
+    assert checked.exit_code == 0, checked.output
+
+
+def test_a_difference_is_found_and_its_remedy_named(
+    flask_db: Callable[..., Result], execute: Callable[[str], None]
+) -> None:
+    execute("ALTER TABLE posts DROP COLUMN applause")
+    checked = flask_db("check")
+    assert checked.exit_code == 1
+    assert "Run: flask db migrate -m" in checked.stderr
+
+
+def test_an_upgrade_of_a_current_database_does_nothing(flask_db: Callable[..., Result]) -> None:
+    assert flask_db("upgrade").stderr == "Database up to date.\n"
+
+
+def test_a_database_newer_than_the_code_is_left_as_it_is(
+    app: Flask, flask_db: Callable[..., Result], execute: Callable[[str], None], state: Callable[[], str]
+) -> None:
+    execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    assert state() == "newer"
+    upgraded = flask_db("upgrade")
+    assert (upgraded.exit_code, upgraded.stderr) == (0, "Database newer than this code; left as it is.\n")
+    assert "posts" in tables(app)
+    assert "newer" in flask_db("current").output
+
+
+def test_a_database_without_any_table_is_behind(
+    flask_db: Callable[..., Result], execute: Callable[[str], None], state: Callable[[], str]
+) -> None:
+    for table in ("posts", "alembic_version"):
+        execute(f"DROP TABLE {table}")
+    assert state() == "behind"
+    assert flask_db("upgrade").exit_code == 0
+
+
+def test_a_database_that_does_not_answer_is_one_clear_line(make_app: Callable[..., Flask], tmp_path: Path) -> None:
+    app = make_app(DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/app.db")
+    upgraded = app.test_cli_runner().invoke(args=["db", "upgrade"])
+    assert upgraded.exit_code == 1
+    assert "The database does not answer (unable to open database file)" in upgraded.stderr
+    assert "Traceback" not in upgraded.output
+
+
+def test_history_and_current_name_the_newest_revision(flask_db: Callable[..., Result]) -> None:
+    assert flask_db("current").output == f"current (code: {HEAD}, testing)\n"
+    assert "<base> -> 1a5d0c9e7b24" in flask_db("history").output
+
+
+# --- new migrations -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the migrations, to write to."""
+    copy = tmp_path / "100% mine"
+    shutil.copytree(migrations.FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(migrations, "FOLDER", copy)
+    return copy
+
+
+def test_migrate_writes_what_the_models_have_and_the_database_has_not(
+    folder: Path, flask_db: Callable[..., Result], execute: Callable[[str], None]
+) -> None:
+    execute("ALTER TABLE posts DROP COLUMN created_at")
+    assert flask_db("migrate", "-m", "when it was made").exit_code == 0
+    (written,) = folder.glob("versions/*_when_it_was_made.py")
+    text = written.read_text(encoding="utf-8")
+    assert "add_column(sa.Column('created_at', sa.DateTime(timezone=True)" in text, "a plain type, not one of ours"
+    known, head = migrations.revisions(folder)
+    assert written.stem.split("_")[1] == head
+    assert HEAD in known
+
+
+def test_an_empty_migration_can_be_written_and_applied(
+    app: Flask, folder: Path, flask_db: Callable[..., Result], state: Callable[[], str]
+) -> None:
+    flask_db("migrate", "-m", "by hand", "--empty")
+    _, head = migrations.revisions(folder)
+    assert flask_db("upgrade", str(head)).exit_code == 0
+    assert state() == "newer", "than the code that knows no such revision"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, (set(), None)),
+        ({"a.py": "revision = 'a1'\ndown_revision = None"}, ({"a1"}, "a1")),
+        (
+            {"a.py": "revision = 'a1'\ndown_revision = None", "b.py": 'revision = "b2"\ndown_revision = "a1"'},
+            ({"a1", "b2"}, "b2"),
+        ),
+        ({"a.py": "revision: str = 'a1'\ndown_revision: str | None = 'z0'"}, ({"a1"}, "a1")),
+        ({"notes.txt": "revision = 'a1'"}, (set(), None)),
+    ],
+)
+def test_revisions_are_read_from_the_files(
+    files: dict[str, str], expected: tuple[set[str], str | None], tmp_path: Path
+) -> None:
+    (tmp_path / "versions").mkdir()
+    for name, content in files.items():
+        (tmp_path / "versions" / name).write_text(content)
+    assert migrations.revisions(tmp_path) == (frozenset(expected[0]), expected[1])
+
+
+# --- several servers ----------------------------------------------------------------------------
+
+
+def upgrade(folder: Path) -> tuple[int, str]:
+    app = create_app(TestingConfig(INSTANCE_PATH=folder))
+    result = app.test_cli_runner().invoke(args=["db", "upgrade"])
+    return result.exit_code, result.output
+
+
+def test_servers_that_start_at_once_migrate_once(tmp_path: Path) -> None:
+    results = in_processes(4, upgrade, tmp_path)
+    assert [code for code, _ in results] == [0, 0, 0, 0], results
+    assert {output for _, output in results} <= {"Database migrated.\n", "Database up to date.\n"}
+    with create_app(TestingConfig(INSTANCE_PATH=tmp_path)).app_context(), db.engine.connect() as connection:
+        assert migrations.state(connection) == "current"
