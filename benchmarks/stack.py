@@ -4,7 +4,7 @@ In-process, no server: each variant is called as a WSGI application, in interlea
 The stack has everything bound: gateway, sessions, CSRF, database, cache, static files, multiprocess metrics, JSON
 access log (into the null device), forwarded headers from one trusted proxy. Bar: at most 12 µs over bare Flask.
 
-    python benchmarks/stack.py [--rounds 15] [--requests 2000]
+    python -m benchmarks.stack [--rounds 15] [--requests 2000]
 """
 
 import argparse

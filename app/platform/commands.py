@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from app.platform import migrations
+from app.platform.logs import mask
 from config import ROOT, Config
 
 commands = AppGroup("settings", help="The settings in force.")
@@ -42,8 +43,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(_shown(part) for part in value) or "(none)"
     if isinstance(value, str) and "://" in value:
-        return make_url(value).render_as_string(hide_password=True) if "@" in value else value
-    return str(value)
+        return mask(make_url(value).render_as_string(hide_password=True) if "@" in value else value)
+    return str(value) or "(none)"
 
 
 @commands.command()
@@ -68,6 +69,7 @@ def example_file() -> str:
 
 
 @click.command()
+@with_appcontext
 @click.pass_context
 def prepare(context: click.Context) -> None:
     """Check what would make a start pointless, then migrate. Prints the path that the server's pid file begins with."""

@@ -85,10 +85,14 @@ class Gateway:
     def _malformed(environ: Environ) -> tuple[int, str] | None:
         """What Gunicorn's parser refuses and others (uWSGI, plain Waitress) let through: ambiguous is no request."""
         path = environ.get("PATH_INFO", "")
-        if not path.startswith("/") and not (path == "" and environ.get("SCRIPT_NAME")):
+        target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or path  # as sent: Gunicorn's name, the others'
+        if not target.startswith("/") or not (path.startswith("/") or (path == "" and environ.get("SCRIPT_NAME"))):
             return 400, "The request target must be a path."
-        if "HTTP_TRANSFER_ENCODING" in environ and environ.get("CONTENT_LENGTH"):
-            return 400, "Content-Length and Transfer-Encoding exclude each other."
+        if encoding := environ.get("HTTP_TRANSFER_ENCODING"):
+            if environ.get("CONTENT_LENGTH"):
+                return 400, "Content-Length and Transfer-Encoding exclude each other."
+            if encoding.lower() != "chunked":
+                return 501, "No transfer encoding but chunked is understood."
         if len(path) + len(environ.get("QUERY_STRING", "")) > REQUEST_LINE_LIMIT:
             return 414, "The address is too long."
         return None

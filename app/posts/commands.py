@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import click
+from flask.cli import with_appcontext
 from sqlalchemy import func, select
 
 from app.extensions import db
@@ -18,6 +19,7 @@ _TOPICS = (
 
 @click.command()
 @click.option("--count", default=25, show_default=True, type=click.IntRange(1, 100_000), help="How many posts.")
+@with_appcontext
 def seed(count: int) -> None:
     """Fill an empty database with posts to look at. Does nothing where there are posts already."""
     with write_unit():

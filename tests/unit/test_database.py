@@ -1,5 +1,6 @@
 """Writes that are whole or not at all, moments that keep their zone, and an engine that never hangs a request."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.extensions import db
 from app.platform import database
-from app.platform.database import UtcDateTime, sqlite_path, utc_now, write_unit
+from app.platform.database import UtcDateTime, sqlite_path, use_wal, utc_now, write_unit
 from app.posts.models import Post
 from config import TestingConfig
 
@@ -113,6 +114,28 @@ def test_a_reader_never_waits_for_a_writer() -> None:
 )
 def test_sqlite_is_tuned(pragma: str, value: object) -> None:
     assert db.session.execute(text(f"PRAGMA {pragma}")).scalar() == value
+
+
+class Busy:
+    """A connection that is refused while another process switches the file, which SQLite does not wait for."""
+
+    def __init__(self, refusals: int, code: int) -> None:
+        self.refusals, self.code = refusals, code
+
+    def execute(self, statement: str) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = self.code
+            raise error
+
+
+def test_processes_that_make_a_new_file_together_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database.time, "sleep", lambda _: None)
+    use_wal(Busy(99, sqlite3.SQLITE_BUSY))  # type: ignore[arg-type]
+    for faulty in (Busy(100, sqlite3.SQLITE_BUSY), Busy(1, sqlite3.SQLITE_CANTOPEN)):
+        with pytest.raises(sqlite3.OperationalError):
+            use_wal(faulty)  # type: ignore[arg-type]
 
 
 # --- moments ------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_what_the_browser_has_is_not_sent_again(header: str, app: Flask, client:
     ],
 )
 def test_nothing_else_is_served(path: str, client: FlaskClient) -> None:
-    assert client.get(path).status_code == 404
+    assert client.get(path, follow_redirects=True).status_code == 404
 
 
 def test_files_are_published_for_nginx_once(app: Flask, make_app: Callable[..., Flask]) -> None:
