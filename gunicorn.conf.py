@@ -107,7 +107,7 @@ logconfig_dict = logs.dict_config(settings)
 # --- hooks, in the order in which they run ------------------------------------------------------
 # Tutorials also name worker_ready and nanny_callback: Gunicorn calls no such hooks.
 
-FULL_FOR = 0.5  # seconds
+FULL_FOR = 0.1  # seconds
 
 
 def _room_for(worker: Any) -> int:

@@ -1,13 +1,20 @@
-"""What browsers are told to allow: content policy, headers, other origins, redirects; CSRF on unsafe routes."""
+"""What browsers are told to allow: content policy, headers, other origins, redirects; CSRF on unsafe routes.
+
+And what Werkzeug would read without a limit: thousands of form fields, numbers in the digits of every script.
+"""
 
 import functools
+import io
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
-from flask import Flask, request
+from flask import Flask, Request, request
 from flask_wtf import CSRFProtect
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+from werkzeug.routing import IntegerConverter
 
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 NONCE = "groundwork.csp_nonce"  # key in the WSGI environment
@@ -110,7 +117,29 @@ def local_path(target: str | None, default: str = "/") -> str:
     return target if target and _LOCAL_PATH.fullmatch(target) else default
 
 
+class LimitedFormParser(FormDataParser):
+    """Applies MAX_FORM_PARTS to urlencoded forms too: Werkzeug counts the fields of multipart forms only."""
+
+    def parse(self, stream: IO[bytes], mimetype: str, content_length: int | None, options: Any = None) -> Any:
+        if mimetype == "application/x-www-form-urlencoded" and self.max_form_parts is not None:
+            body = stream.read()  # no longer than MAX_CONTENT_LENGTH
+            if body.count(b"&") >= self.max_form_parts:
+                raise RequestEntityTooLarge
+            stream = io.BytesIO(body)
+        return super().parse(stream, mimetype, content_length, options)
+
+
+class LimitedRequest(Request):
+    form_data_parser_class = LimitedFormParser
+
+
+class PlainInteger(IntegerConverter):
+    regex = "[0-9]+"  # Werkzeug's \d+ gives a page one more address in each script that has digits
+
+
 def init_app(app: Flask, csrf: CSRFProtect) -> None:
+    app.request_class = LimitedRequest
+    app.url_map.converters["int"] = PlainInteger
     app.jinja_env.globals["csp_nonce"] = csp_nonce
     # The token lives as long as the session: a form left open over lunch must still post.
     app.config |= {"WTF_CSRF_TIME_LIMIT": None, "WTF_CSRF_CHECK_DEFAULT": False}
