@@ -10,7 +10,6 @@ import logging
 import logging.config
 import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -181,8 +180,3 @@ def _console_line(
 ) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(ended))
     return f"{clock} {status} {method[:20]:<6} {_quote(path[:1000])[1:-1]} {seconds * 1000:.1f} ms {request}"
-
-
-def say(line: str) -> None:
-    """A line for the person at the terminal, before logging is set up."""
-    print(line, file=sys.stderr, flush=True)

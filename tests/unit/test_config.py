@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from config import CONFIGS, ROOT, ConfigError, TestingConfig, load_config
 
@@ -137,6 +138,13 @@ def test_a_good_secret_reaches_flask_and_never_a_printed_form(monkeypatch: pytes
     assert flask_config["SECRET_KEY_FALLBACKS"] == [earlier, earlier.lower()]
     assert GOOD_SECRET not in repr(settings)
     assert earlier not in repr(settings)
+
+
+def test_a_fault_of_a_class_made_by_hand_prints_no_value_either() -> None:
+    with pytest.raises(ValidationError) as refused:
+        CONFIGS["production"](SECRET_KEY="hunter2", DATABASE_URL="mysql://me:hunter2@db/app", PORT="hunter2")
+    assert refused.value.error_count() == 3
+    assert "hunter2" not in str(refused.value)
 
 
 def test_an_empty_value_means_not_set(dotenv: Path, monkeypatch: pytest.MonkeyPatch) -> None:

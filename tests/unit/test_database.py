@@ -49,6 +49,7 @@ def test_a_write_unit_that_fails_leaves_nothing_behind(fault: type[BaseException
     with pytest.raises(fault):
         fail_halfway()
     assert titles() == []
+    assert not db.session().in_transaction(), "the lock is given back"
     with write_unit():
         db.session.add(Post(title="next", body="b"))
     assert titles() == ["next"]

@@ -13,7 +13,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.extensions import db
-from app.platform.errors import AppError, error_response, title
+from app.platform.errors import AppError, bare_error, error_response, title
+from app.posts.models import Post
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Accept": "application/json"}
@@ -149,11 +150,20 @@ def test_a_database_error_has_the_status_that_helps(
     assert logged in capfd.readouterr().err
 
 
-def test_after_a_database_error_the_session_can_be_used_again(failing: Callable[..., FlaskClient]) -> None:
-    client = failing(lambda: db.session.execute(text("SELECT * FROM nowhere")))
-    with client:
-        assert client.get("/fails").status_code == 503
-        assert db.session.scalar(text("SELECT 1")) == 1
+def test_after_a_database_error_the_error_page_can_read_the_database(failing: Callable[..., FlaskClient]) -> None:
+    def half_a_post() -> None:
+        db.session.add(Post(title=None, body="b"))
+        db.session.flush()
+
+    client = failing(half_a_post)
+    client.application.context_processor(lambda: {"navigation": [], "one": db.session.scalar(text("SELECT 1"))})
+    answer = client.get("/fails")
+    assert answer.status_code == 500
+    assert '<p class="code">Error 500</p>' in answer.text, "the whole page, not the plain one"
+
+
+def test_a_table_that_is_not_there_yet_is_told_as_a_matter_of_time(failing: Callable[..., FlaskClient]) -> None:
+    assert failing(lambda: db.session.execute(text("SELECT * FROM nowhere"))).get("/fails").status_code == 503
 
 
 # --- when the error page itself fails -----------------------------------------------------------
@@ -179,3 +189,9 @@ def test_an_error_before_flask_looks_the_same(headers: dict[str, str], client: F
     assert answer.status_code == 400
     assert answer.headers["X-Request-ID"] in answer.text
     assert answer.mimetype == ("application/problem+json" if headers is JSON else "text/html")
+
+
+def test_an_error_before_flask_says_when_to_come_back_too() -> None:
+    status, headers, _ = bare_error({}, 503, "Under repair.")
+    assert status == "503 Service Unavailable"
+    assert ("Retry-After", "5") in headers

@@ -179,6 +179,7 @@ def test_only_listed_hosts_are_served(host: str, status: int, header: str, ask: 
         ({"PATH_INFO": "", "SCRIPT_NAME": "/myapp"}, 200),
         ({"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": "3"}, 400),
         ({"HTTP_TRANSFER_ENCODING": "chunked"}, 200),
+        ({"HTTP_TRANSFER_ENCODING": "gzip, chunked"}, 501),
         ({"PATH_INFO": "/" + "a" * 4094}, 414),
         ({"PATH_INFO": "/" + "a" * 2000, "QUERY_STRING": "b" * 2094}, 414),
         ({"PATH_INFO": "/" + "a" * 2000, "QUERY_STRING": "b" * 2093}, 200),

@@ -58,8 +58,9 @@ def test_a_traceback_is_part_of_its_line_and_masked(written: Callable[[], dict[s
     try:
         raise ValueError("password=hunter2")
     except ValueError:
-        log.exception("it failed", stack_info=True)
+        log.exception("it failed with token=%s", "hunter2", stack_info=True)
     line = written()
+    assert line["message"] == "it failed with token=***"
     assert line["traceback"].startswith("Traceback (most recent call last)")
     assert line["traceback"].endswith("ValueError: password=***")
     assert "test_logs.py" in line["stack"]
@@ -145,14 +146,20 @@ def test_four_processes_share_a_rotated_log_and_lose_nothing(tmp_path: Path) -> 
     files = [file for file in tmp_path.iterdir() if re.fullmatch(r"app\.log(\.\d+)?", file.name)]
     assert len(files) > 2, "it has rotated"
     assert max(file.stat().st_size for file in files) < 450_000
-    text = [line for file in files for line in file.read_text().splitlines()]
-    lines = [json.loads(line) for line in text if line.startswith("{")]
-    written = {(line["pid"], line["message"]) for line in lines if line["logger"] == "groundwork.test"}
-    assert len(written) == 4 * LINES
-    # What was written directly went along to the new file at each rotation (one may have come after it).
-    newest = path.read_text() + (tmp_path / "app.log.1").read_text()
-    direct = {f"written to {descriptor} by {pid}" for pid, _ in written for descriptor in (1, 2)}
-    assert direct <= set(newest.splitlines())
+    found: dict[tuple[int, str], str] = {}  # where (pid, message) is
+    for file in files:
+        for line in file.read_text().splitlines():
+            if line.startswith("{"):
+                fields = json.loads(line)
+                found[fields["pid"], fields["message"]] = file.name
+            else:
+                found[int(line.split()[-1]), line.rpartition(" ")[0]] = file.name
+    pids = {pid for pid, _ in found}
+    assert len(pids) == 4
+    for pid in pids:
+        assert {(pid, f"line {number}") for number in range(LINES)} <= set(found)
+        # What a process wrote directly stands where its last line does, and not in a file that was renamed before.
+        assert {found[pid, f"written to {descriptor} by"] for descriptor in (1, 2)} == {found[pid, f"line {LINES - 1}"]}
 
 
 # --- logging must never raise into a request ----------------------------------------------------

@@ -1,7 +1,9 @@
 """`flask db`: up and down again, on several servers at once, and a database newer than the code left as it is."""
 
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,20 @@ def test_revisions_are_read_from_the_files(
 
 
 # --- several servers ----------------------------------------------------------------------------
+
+
+def test_a_migration_waits_for_a_writer_that_has_begun(
+    app: Flask, flask_db: Callable[..., Result], state: Callable[[], str]
+) -> None:
+    flask_db("downgrade", "base")
+    with app.app_context(), db.engine.connect() as other, ThreadPoolExecutor(1) as pool:
+        other.execution_options(sqlite_begin="IMMEDIATE").execute(text("CREATE TABLE theirs (id INTEGER)"))
+        migrating = pool.submit(flask_db, "upgrade")
+        time.sleep(0.3)
+        assert not migrating.done()
+        other.commit()
+        assert migrating.result(10).exit_code == 0
+    assert state() == "current"
 
 
 def upgrade(folder: Path) -> tuple[int, str]:

@@ -1,0 +1,98 @@
+"""The pages that need no data, and what all pages have in common."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.features.conftest import Visitor
+
+
+def test_the_home_page_says_what_serves_it(visitor: Visitor) -> None:
+    page = visitor.get("/", environ_overrides={"SERVER_SOFTWARE": "gunicorn/27.0.1"})
+    assert page.status_code == 200
+    assert "<dd>Gunicorn</dd>" in page.text
+    assert "27.0.1" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [({"uwsgi.version": b"2.0"}, "Uwsgi"), ({"SERVER_SOFTWARE": "waitress"}, "Waitress"), ({}, "a WSGI server")],
+)
+def test_every_server_has_a_name(environ: dict[str, object], name: str, visitor: Visitor) -> None:
+    page = visitor.get("/", environ_overrides={"SERVER_SOFTWARE": ""} | environ)
+    assert f"<dd>{name}</dd>" in page.text
+
+
+def test_the_navigation_marks_where_the_visitor_is(visitor: Visitor) -> None:
+    page = visitor.get("/about").text
+    assert '<a href="/about" aria-current="page">About</a>' in page
+    assert '<a href="/posts/">Posts</a>' in page
+    assert '<a href="/posts/" aria-current="true">Posts</a>' in visitor.get("/posts/new").text
+
+
+def test_the_name_of_the_application_is_one_setting(make_app: Callable[..., Flask]) -> None:
+    page = make_app(APP_NAME="Shop & <Co>").test_client().get("/about").text
+    assert "<title>About · Shop &amp; &lt;Co&gt;</title>" in page
+    assert "Groundwork" not in page
+
+
+@pytest.mark.parametrize("path", ["/", "/about", "/posts/", "/posts/new", "/nowhere"])
+def test_pages_work_under_the_strict_content_policy(path: str, visitor: Visitor) -> None:
+    page = visitor.get(path).text
+    assert page.startswith("<!doctype html>\n<html lang=")
+    assert "<style" not in page
+    assert " style=" not in page
+    assert " onclick=" not in page
+    assert "<script>" not in page
+    assert 'src="http' not in page
+
+
+@pytest.mark.parametrize("path", ["/", "/about", "/posts/", "/posts/new"])
+def test_head_is_get_without_a_body(path: str, client: FlaskClient) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["Content-Length"] == get.headers["Content-Length"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/", {"GET"}), ("/about", {"GET"}), ("/posts/new", {"GET", "POST"}), ("/posts/1/applause", {"POST"})],
+)
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "FOO", "OPTIONS"])
+def test_other_methods_are_told_which_are_right(method: str, path: str, allowed: set[str], client: FlaskClient) -> None:
+    answer = client.open(path, method=method)
+    assert answer.status_code == (200 if method == "OPTIONS" else 405)
+    assert set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"} == allowed
+
+
+def test_an_address_that_does_not_exist_shows_the_way_back(visitor: Visitor) -> None:
+    page = visitor.get("/<script>alert(1)</script>")
+    assert page.status_code == 404
+    assert "There is nothing at this address" in page.text
+    assert 'href="/posts/"' in page.text
+    assert "alert(1)" not in page.text
+
+
+@pytest.mark.parametrize("path", ["/about?a=%00", "/about?a=%ff", "/%00", "/%c0%ae", "/%ff", "/\u0661", "/{{7*7}}"])
+def test_strange_addresses_are_no_error_of_ours(path: str, client: FlaskClient) -> None:
+    answer = client.get(path)
+    assert answer.status_code in {200, 404}
+    assert "49" not in answer.text.replace(answer.headers["X-Request-ID"], "")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cookie": "groundwork=\xff\xfe; a=b; a=c"},
+        {"Cookie": "; ".join(f"c{number}=1" for number in range(500))},
+        {"Accept": "a/b;q=x, */*;q=nan"},
+        {"Accept-Language": "-" * 5000},
+        {"Range": "bytes=0-,0-,0-"},
+        {"If-Modified-Since": "yesterday"},
+        {"Content-Type": "multipart/form-data"},
+    ],
+)
+def test_strange_headers_change_nothing(headers: dict[str, str], client: FlaskClient) -> None:
+    assert client.get("/about", headers=headers).status_code == 200

@@ -1,0 +1,142 @@
+"""Writing a post: what is kept, what is refused and why, and that nothing written becomes markup."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.datastructures import MultiDict
+
+from app.posts.forms import PostForm
+from app.posts.models import BODY_LENGTH, TITLE_LENGTH
+from tests.features.conftest import Visitor, stored
+
+AddPosts = Callable[..., None]
+
+
+def test_a_visitor_writes_a_post_and_sees_it(app: Flask, visitor: Visitor) -> None:
+    answer = visitor.send("/posts/new", title="  My first  ", body="Some text.\n")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/posts/1")
+    page = visitor.get("/posts/1").text
+    assert "Your post is published." in page
+    assert "<h1>My first</h1>" in page
+    assert "Your post is published." not in visitor.get("/posts/1").text
+    assert [(post.title, post.body, post.applause) for post in stored(app)] == [("My first", "Some text.", 0)]
+
+
+@pytest.mark.parametrize(
+    ("title", "body", "marked", "reason"),
+    [
+        ("", "kept text", "title", "Give the post a title."),
+        ("   ", "kept text", "title", "Give the post a title."),
+        ("kept title", "", "body", "Write something."),
+        ("kept title" + "x" * TITLE_LENGTH, "kept text", "title", "longer than 200 characters"),
+        ("kept title", "kept text" + "x" * BODY_LENGTH, "body", "longer than 20000 characters"),
+        ("kept\0title", "kept text", "title", "can not be stored"),
+        ("kept title", "kept\0text", "body", "can not be stored"),
+    ],
+)
+def test_a_wrong_field_is_marked_with_the_reason_and_nothing_typed_is_lost(
+    title: str, body: str, marked: str, reason: str, app: Flask, visitor: Visitor
+) -> None:
+    answer = visitor.send("/posts/new", title=title, body=body)
+    assert answer.status_code == 422
+    assert reason in answer.text
+    assert re.findall(r'aria-describedby="(\w+)-wrong"', answer.text) == [marked]
+    assert re.search(rf'id="{marked}-wrong">[^<]*{reason}', answer.text)
+    for typed in (title.strip(), body):
+        assert typed in answer.text
+    assert stored(app) == []
+
+
+def test_half_a_character_is_refused(app: Flask) -> None:
+    with app.test_request_context():
+        form = PostForm(MultiDict({"title": "\ud800", "body": "text"}), meta={"csrf": False})
+        assert not form.validate()
+        assert form.title.errors == ["This text has characters that can not be stored."]
+
+
+@pytest.mark.parametrize("missing", ["title", "body"])
+def test_a_field_that_was_not_sent_at_all_is_named(missing: str, visitor: Visitor) -> None:
+    fields = {"title": "t", "body": "b"}
+    del fields[missing]
+    answer = visitor.send("/posts/new", **fields)
+    assert (answer.status_code, f'id="{missing}-wrong"' in answer.text) == (422, True)
+
+
+def test_the_longest_post_of_the_widest_characters_is_accepted(app: Flask, visitor: Visitor) -> None:
+    assert visitor.send("/posts/new", title="😀" * TITLE_LENGTH, body="😀" * BODY_LENGTH).status_code == 303
+    assert len(stored(app)[0].body) == BODY_LENGTH
+
+
+@pytest.mark.parametrize(
+    "evil", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "{% raw %}"]
+)
+def test_what_a_visitor_writes_is_text_and_never_markup(evil: str, visitor: Visitor) -> None:
+    visitor.send("/posts/new", title=evil, body=evil)
+    again = visitor.send("/posts/new", title=evil, body="")
+    for page in (visitor.get("/posts/1").text, visitor.get("/posts/").text, again.text):
+        assert "<script>alert" not in page
+        assert "<img src=x" not in page
+        assert "49" not in re.sub(r'<(time|meta|input type="hidden"|input id="csrf)[^>]*>|v=\w+|\.\w{12}\.', "", page)
+        assert evil.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;") in page
+
+
+def test_fields_that_nobody_asked_for_are_not_stored(app: Flask, visitor: Visitor) -> None:
+    visitor.send("/posts/new", title="t", body="b", id="99", applause="1000", created_at="2000-01-01")
+    (post,) = stored(app)
+    assert (post.id, post.applause, post.created_at.year > 2000) == (1, 0, True)
+
+
+def test_without_a_token_nothing_is_written(app: Flask, visitor: Visitor, add_posts: AddPosts) -> None:
+    add_posts(1)
+    for path in ("/posts/new", "/posts/1/applause"):
+        answer = visitor.client.post(path, data={"title": "t", "body": "b"})
+        assert (answer.status_code, "This form has expired" in answer.text) == (400, True)
+    assert [(post.title, post.applause) for post in stored(app)] == [("Post 1", 0)]
+
+
+# --- too much -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content_type", "count"), [("application/x-www-form-urlencoded", 20_000), ("multipart/form-data", 2000)]
+)
+def test_thousands_of_fields_are_refused(content_type: str, count: int, app: Flask, visitor: Visitor) -> None:
+    fields = {f"field{number}": "1" for number in range(count)} | {"title": "t", "body": "b"}
+    answer = visitor.client.post("/posts/new", data=fields, content_type=content_type)
+    assert (answer.status_code, stored(app)) == (413, [])
+    assert "What was sent is too large." in answer.text
+
+
+def test_a_thousand_fields_are_read(visitor: Visitor) -> None:
+    fields = {f"field{number}": "1" for number in range(997)}
+    assert visitor.send("/posts/new", title="t", body="b", **fields).status_code == 303
+
+
+def test_a_body_beyond_the_limit_is_refused(make_app: Callable[..., Flask]) -> None:
+    client = make_app(MAX_CONTENT_LENGTH=4096).test_client()
+    for size, status in ((3000, 400), (5000, 413)):
+        answer = client.post("/posts/new", data={"title": "t" * size})
+        assert answer.status_code == status
+        assert answer.headers["X-Request-ID"] in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n"),
+        ("multipart/form-data; boundary=", b"--\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=title\r\n\r\nhalf"),
+        ("multipart/form-data; boundary=\xe4", b"--x"),
+        ("application/x-www-form-urlencoded", b"title=\xff\xfe&body=%ff"),
+        ("application/json", b"{"),
+        ("text/plain", b"title=t&body=b"),
+    ],
+)
+def test_a_body_that_is_no_form_is_refused_without_an_error_of_ours(
+    content_type: str, body: bytes, app: Flask, client: FlaskClient
+) -> None:
+    assert client.post("/posts/new", data=body, content_type=content_type).status_code == 400
+    assert stored(app) == []
