@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 
 from app import create_app
 from app.extensions import db
@@ -37,8 +38,16 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "app.db"
 
 
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates are compiled once and not for each test's application: a quarter of the time of all tests."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def make_app(tmp_path: Path, migrated: Path) -> Iterator[Callable[..., Flask]]:
+def make_app(
+    tmp_path: Path, migrated: Path, compiled_templates: FileSystemBytecodeCache
+) -> Iterator[Callable[..., Flask]]:
     """`make_app(TRUSTED_PROXIES=1)`: an application with these settings."""
     made: list[Flask] = []
 
@@ -47,6 +56,7 @@ def make_app(tmp_path: Path, migrated: Path) -> Iterator[Callable[..., Flask]]:
         folder.mkdir()
         shutil.copy(migrated, folder / "app.db")
         app = create_app(settings_class(INSTANCE_PATH=folder, **settings))
+        app.jinja_env.bytecode_cache = compiled_templates
         made.append(app)
         return app
 

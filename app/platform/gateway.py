@@ -62,15 +62,15 @@ class Gateway:
         self._apply_forwarded(environ)
         if (probe := self._probes.get(environ.get("PATH_INFO", ""))) is not None:
             return exchange.answer_probe(probe)
+        if self._cross_origin:  # before any refusal: a browser blames an error without these headers on CORS
+            exchange.extra_headers = self._cross_origin.headers(environ.get("HTTP_ORIGIN"))
         if fault := self._malformed(environ):
             return exchange.refuse(*fault)
         if not self.is_good_host(environ.get("HTTP_HOST", "")):
             return exchange.refuse(400, "This server does not serve the host name that was asked for.")
-        if self._cross_origin:
-            origin = environ.get("HTTP_ORIGIN")
-            if environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
-                return exchange.answer("204 No Content", self._cross_origin.preflight(origin), b"")
-            exchange.extra_headers = self._cross_origin.headers(origin)
+        preflight = environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        if preflight and self._cross_origin:
+            return exchange.answer("204 No Content", self._cross_origin.preflight(environ.get("HTTP_ORIGIN")), b"")
         try:
             exchange.body = self._application(environ, exchange.start_response)
         except Exception:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from app.extensions import db
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 State = Literal["current", "behind", "newer"]
 FOLDER = Path(__file__).resolve().parents[2] / "migrations"
-_REVISION = re.compile(r"^(down_)?revision(?:: [^=]+)? = (?:\"|')(\w+)(?:\"|')", re.MULTILINE)
+_REVISION = re.compile(r"^(down_)?revision(?:: [^=]+)? = (.+)$", re.MULTILINE)
 
 
 @functools.cache
@@ -32,19 +32,18 @@ def revisions(folder: Path = FOLDER) -> tuple[frozenset[str], str | None]:
     known: set[str] = set()
     followed: set[str] = set()
     for file in (folder / "versions").glob("*.py"):
-        for down, revision in _REVISION.findall(file.read_text(encoding="utf-8")):
-            (followed if down else known).add(revision)
-    return frozenset(known), next(iter(known - followed), None)
+        for down, value in _REVISION.findall(file.read_text(encoding="utf-8")):
+            # A merge follows several, and names them in a tuple.
+            (followed if down else known).update(re.findall(r"[\"'](\w+)[\"']", value))
+    return frozenset(known), min(known - followed, default=None)
 
 
 def state(connection: Connection) -> State:
     """Whether the database has the code's newest revision, an older one, or one that this code does not know."""
     known, head = revisions()
-    try:
+    current = None
+    if inspect(connection).has_table("alembic_version"):  # else: never migrated
         current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    except DBAPIError:
-        connection.rollback()
-        current = None  # no such table: never migrated
     if current == head:
         return "current"
     return "behind" if current is None or current in known else "newer"

@@ -94,15 +94,14 @@ class CrossOrigin:
         ]
 
     def preflight(self, origin: str | None) -> list[tuple[str, str]]:
-        """For an OPTIONS request with Access-Control-Request-Method; remembered by the browser for 10 minutes."""
-        headers = self.headers(origin)
-        if len(headers) > 1:
-            headers += [
-                ("Access-Control-Allow-Methods", self.METHODS),
-                ("Access-Control-Allow-Headers", self.HEADERS),
-                ("Access-Control-Max-Age", "600"),
-            ]
-        return headers
+        """What comes on top in the answer to an asking OPTIONS request; browsers remember it for 10 minutes."""
+        if origin not in self._origins:
+            return []
+        return [
+            ("Access-Control-Allow-Methods", self.METHODS),
+            ("Access-Control-Allow-Headers", self.HEADERS),
+            ("Access-Control-Max-Age", "600"),
+        ]
 
 
 _LOCAL_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")

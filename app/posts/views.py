@@ -17,12 +17,10 @@ blueprint = Blueprint("posts", __name__, template_folder="templates")
 @blueprint.get("/")
 def index() -> str:
     """The newest posts, or those before `?before=<id>`: a keyset page costs the same however far back it is."""
-    before = request.args.get("before", LAST_ID, type=int)
-    posts = db.session.scalars(
-        select(Post).where(Post.id < min(before, LAST_ID)).order_by(Post.id.desc()).limit(PAGE + 1)
-    ).all()
+    before = max(0, min(request.args.get("before", LAST_ID, type=int), LAST_ID))
+    posts = db.session.scalars(select(Post).where(Post.id < before).order_by(Post.id.desc()).limit(PAGE + 1)).all()
     older = posts[PAGE - 1].id if len(posts) > PAGE else None
-    return render_template("posts/index.html", posts=posts[:PAGE], older=older, newest="before" not in request.args)
+    return render_template("posts/index.html", posts=posts[:PAGE], older=older, newest=before == LAST_ID)
 
 
 @blueprint.get(f"/<int(max={LAST_ID}):post_id>")

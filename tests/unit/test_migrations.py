@@ -154,6 +154,14 @@ def test_an_empty_migration_can_be_written_and_applied(
             ({"a1", "b2"}, "b2"),
         ),
         ({"a.py": "revision: str = 'a1'\ndown_revision: str | None = 'z0'"}, ({"a1"}, "a1")),
+        (
+            {
+                "a.py": "revision = 'a1'",
+                "b.py": "revision = 'b2'",
+                "m.py": "revision = 'm3'\ndown_revision = ('a1', 'b2')",
+            },
+            ({"a1", "b2", "m3"}, "m3"),
+        ),
         ({"notes.txt": "revision = 'a1'"}, (set(), None)),
     ],
 )

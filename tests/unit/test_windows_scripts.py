@@ -1,4 +1,4 @@
-"""The scripts for Windows, as far as they can be judged without Windows; tests/servers/test_windows.py runs the .bat."""
+"""The scripts for Windows, judged without Windows; tests/servers/test_windows.py runs the .bat for real."""
 
 import re
 
