@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import text
 
 from app.extensions import db
 from app.platform import migrations
@@ -40,7 +39,6 @@ class Readiness:
             problems.append("draining: this server is about to stop")
         try:
             with self._app.app_context(), db.engine.connect() as connection:
-                connection.execute(text("SELECT 1"))
                 state = migrations.state(connection)
         except Exception as error:
             _log.warning("not ready, the database does not answer: %s", error)
