@@ -35,6 +35,8 @@ if worker_class == "gevent":
     monkey.patch_all()
 elif worker_class == "eventlet":
     sys.exit("Gunicorn dropped the eventlet worker in release 26. Use gevent: WORKER_CLASS=gevent or -k gevent")
+elif worker_class not in {"gthread", "sync"} and "." not in worker_class:
+    sys.exit(f"{worker_class!r} is no worker class of this application. Use gthread, gevent or sync.")
 
 # Prometheus' client decides at its import whether it counts for several processes; on_starting makes the folder.
 _metrics_folder = os.path.join(tempfile.gettempdir(), f"groundwork-metrics-{os.getpid()}")
@@ -49,6 +51,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from app.platform import logs, metrics, sizing  # noqa: E402
+from app.platform.version import introduction  # noqa: E402
 from config import ConfigError, load_config  # noqa: E402
 
 try:
@@ -154,17 +157,8 @@ def when_ready(server: Any) -> None:
             if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
                 # The kernel hands over a connection with its first bytes, or after this many seconds without any.
                 listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
-    database = settings.DATABASE_URL.partition(":")[0].partition("+")[0]
-    server.log.info(
-        "%s %s: Gunicorn with %d %s workers x %d threads, database %s, cache %s",
-        settings.APP_NAME,
-        server.app.wsgi().jinja_env.globals["app_version"],
-        server.cfg.workers,
-        worker_class,
-        server.cfg.threads,
-        database,
-        "redis" if settings.REDIS_URL else "sqlite",
-    )
+    serving = f"Gunicorn with {server.cfg.workers} {worker_class} workers x {server.cfg.threads} threads"
+    server.log.info(introduction(settings, serving))
 
 
 def pre_fork(server: Any, worker: Any) -> None:

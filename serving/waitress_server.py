@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 from app.platform import logs, metrics
 from app.platform.sizing import worker_count
+from app.platform.version import introduction
 from config import ConfigError, load_config
 from serving.waitress_process import BACKLOG, DRAIN_SECONDS, PROJECT, Child
 
@@ -41,13 +42,15 @@ def main() -> int:
         if subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False).returncode:
             return 1
     logs.configure(settings)
+    processes = settings.WORKERS or worker_count()
+    logger.info(introduction(settings, f"Waitress with {processes} processes x {settings.THREADS} threads"))
     metrics.make_folder()
     try:
         return serve(
             "wsgi:app",
             host=settings.HOST,
             port=settings.PORT,
-            processes=settings.WORKERS or worker_count(),
+            processes=processes,
             threads=settings.THREADS,
             on_process_end=metrics.worker_is_gone,
         )

@@ -186,7 +186,7 @@ def clone(windows: Windows, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project in a folder whose name has a space and a letter that is not ASCII, with its .venv made."""
     clone = tmp_path_factory.mktemp("users") / "Grün werk"
     clone.mkdir()
-    for name in ("app", "migrations", "scripts"):
+    for name in ("app", "migrations", "scripts", "serving"):
         shutil.copytree(PROJECT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("config.py", "wsgi.py", "pyproject.toml", "requirements.txt"):
         shutil.copy(PROJECT / name, clone)
