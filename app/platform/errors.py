@@ -34,6 +34,7 @@ _HINTS = {
     503: "We are busy or under repair. Please try again in a moment.",
     507: "The server has no room left to store this.",
 }
+_EXPIRED = "Its session ended, or your browser sends no cookies. Go back, reload the page and send it again."
 _KEPT_HEADERS = frozenset({"Allow", "Content-Range", "Retry-After", "WWW-Authenticate"})
 _log = logging.getLogger("groundwork.errors")
 
@@ -51,18 +52,19 @@ class AppError(Exception):
 def init_app(app: Flask) -> None:
     app.register_error_handler(AppError, lambda error: error_response(error.status, error.message, **error.fields))
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(CSRFError, lambda _: error_response(400, _EXPIRED, title="This form has expired"))
     app.register_error_handler(DBAPIError, _database_error)
     app.register_error_handler(PoolTimeout, _database_error)
     app.register_error_handler(InternalServerError, _unexpected)
 
 
 def error_response(status: int, detail: str = "", headers: Any = (), **fields: Any) -> Response:
-    """The answer for `status`, in the form the client reads."""
+    """The answer for `status`, in the form the client reads. A field `title` replaces the status' own name."""
     detail = detail or _HINTS.get(status, "")
     if wants_problem(request.environ):
         response = Response(_problem(status, detail, **fields), status, mimetype=PROBLEM)
     else:
-        response = Response(_page(status, detail), status, mimetype="text/html")
+        response = Response(_page(status, detail, fields.get("title") or title(status)), status, mimetype="text/html")
     response.headers.extend(headers)
     if status in RETRY_AFTER:
         response.headers.setdefault("Retry-After", RETRY_AFTER[status])
@@ -114,9 +116,9 @@ def _bare_page(status: int, detail: str) -> str:
     )
 
 
-def _page(status: int, detail: str) -> str:
+def _page(status: int, detail: str, heading: str) -> str:
     try:
-        values = {"status": status, "title": title(status), "detail": detail, "request_id": request_id.get()}
+        values = {"status": status, "title": heading, "detail": detail, "request_id": request_id.get()}
         return render_template("error.html", **values)
     except Exception:  # the layout may be what is broken
         _log.exception("the error page could not be rendered")
@@ -128,8 +130,6 @@ def _http_error(error: HTTPException) -> Any:
         return error  # redirects, and answers that somebody made whole
     status = error.code or 500
     custom = error.description if error.description != type(error).description else None
-    if isinstance(error, CSRFError):
-        custom = "This form has expired, or your browser sends no cookies. Go back, reload the page and send it again."
     kept = [(name, value) for name, value in error.get_headers() if name in _KEPT_HEADERS]
     return error_response(status, custom or "", kept)
 
