@@ -27,7 +27,8 @@ SECURITY_HEADERS = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-HSTS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+# Not includeSubDomains: a template must not decide that for hosts it does not serve.
+HSTS = ("Strict-Transport-Security", "max-age=31536000")
 
 _SELF = "'self'"
 _POLICY = {
@@ -149,10 +150,9 @@ def init_app(app: Flask, csrf: CSRFProtect) -> None:
 
 def protect_unsafe_routes(app: Flask, csrf: CSRFProtect) -> None:
     """Puts the CSRF check in front of every view that takes an unsafe method; call it after the last route."""
-    exempt: set[str] = csrf._exempt_views
     for endpoint, view in list(app.view_functions.items()):
         methods = {method for rule in app.url_map.iter_rules(endpoint) for method in rule.methods or ()}
-        if methods & UNSAFE_METHODS and f"{view.__module__}.{view.__name__}" not in exempt:
+        if methods & UNSAFE_METHODS:
             app.view_functions[endpoint] = _protected(view, csrf)
 
 
@@ -160,7 +160,7 @@ def _protected(view: Callable[..., Any], csrf: CSRFProtect) -> Callable[..., Any
     @functools.wraps(view)
     def checked(*args: Any, **kwargs: Any) -> Any:
         if request.method in UNSAFE_METHODS:
-            csrf.protect()
+            csrf.protect(apply_exemptions=True)  # of views and blueprints marked with @csrf.exempt
         return view(*args, **kwargs)
 
     return checked
