@@ -1,18 +1,27 @@
 """Every setting of the application: its name, type, default and meaning, in one place.
 
-A setting is read from the environment first, then from `.env`, then from a file of its name in
-/run/secrets. Nothing is copied into `os.environ`, so a reload sees the `.env` of that moment.
-`load_config()` reports every fault at once, each with its remedy, and never prints a value.
+The environment counts first, then `.env`, then a file of the setting's name in /run/secrets. Nothing is copied into
+`os.environ`, so a reload sees the `.env` of that moment. `load_config()` reports all faults at once, and no value.
 """
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import click
 from dotenv import dotenv_values
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent
@@ -35,6 +44,11 @@ def _comma_separated(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+Environment = Literal["development", "production", "testing"]
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+AnyCase = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
+Folder = Annotated[Path, AfterValidator(lambda path: ROOT / path)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 
 
@@ -53,21 +67,15 @@ class Config(BaseSettings):
     DEBUG: ClassVar[bool] = False  # never from the environment: other tools set DEBUG too
     TESTING: ClassVar[bool] = False
 
-    APP_ENV: Literal["development", "production", "testing"] = Field(
-        "production", description="Which class below applies: development, production or testing."
-    )
+    APP_ENV: Environment = Field("production", description="Which class below applies: production, development.")
     APP_NAME: str = Field("Groundwork", min_length=1, description="Name shown on the pages; names the cookies too.")
-    INSTANCE_PATH: Path = Field(ROOT / "instance", description="Folder for the secret, SQLite, uploads and pid files.")
+    INSTANCE_PATH: Folder = Field(ROOT / "instance", description="Folder for the secret, SQLite, uploads, pid files.")
     SECRET_KEY: SecretStr | None = Field(None, description="Signs sessions. Unset: made once, in the instance folder.")
     SECRET_KEY_FALLBACKS: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
         (), description="Earlier secrets that still verify, comma separated, so that a rotation logs nobody out."
     )
-    DATABASE_URL: str = Field(
-        "sqlite:///app.db", repr=False, description="sqlite:///file or postgresql://user@host/db."
-    )
-    REDIS_URL: str | None = Field(
-        None, repr=False, description="redis:// or rediss://. Unset: the cache is an SQLite file."
-    )
+    DATABASE_URL: str = Field("sqlite:///app.db", repr=False, description="sqlite:///file or postgresql://user@host/db")
+    REDIS_URL: str | None = Field(None, repr=False, description="redis:// or rediss://. Unset: the cache is SQLite.")
 
     HOST: str = Field("0.0.0.0", description="Address to listen on, or unix:/path/to.sock (then set TRUSTED_PROXIES).")
     PORT: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
@@ -79,33 +87,17 @@ class Config(BaseSettings):
     WORKER_CLASS: str = Field("gthread", description="Gunicorn's worker: gthread, gevent or sync.")
 
     TRUSTED_HOSTS: Names = Field((), description="Host names served, comma separated; .example.com covers subdomains.")
-    TRUSTED_PROXIES: int = Field(
-        0, ge=0, le=10, validate_default=True, description="How many proxies stand in front and set X-Forwarded-*."
-    )
+    TRUSTED_PROXIES: int = Field(0, ge=0, le=10, validate_default=True, description="How many proxies stand in front.")
     CORS_ORIGINS: Names = Field((), description="Other origins whose pages may call us with cookies: https://a.example")
     CSP_EXTRA_SOURCES: str = Field(
-        "", description="Opens the content policy: script-src https://cdn.example; img-src https:"
+        "", description="Opens the content policy: img-src https:; script-src https://a.example"
     )
     MAX_CONTENT_LENGTH: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
 
-    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="DEBUG, INFO, WARNING or ERROR."
-    )
-    LOG_FORMAT: Literal["json", "console"] = Field("json", description="json for machines, console for people.")
-    LOG_FILE: Path | None = Field(
-        None, description="Log here, rotated at 10 MB, instead of to the standard error stream."
-    )
+    LOG_LEVEL: Annotated[LogLevel, AnyCase] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    LOG_FORMAT: LogFormat = Field("json", description="json for machines, console for people.")
+    LOG_FILE: Path | None = Field(None, description="Log here, rotated at 10 MB, and not to the error stream.")
     METRICS_TOKEN: SecretStr | None = Field(None, description="Bearer token for /metrics from other machines.")
-
-    @field_validator("INSTANCE_PATH")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return ROOT / value
-
-    @field_validator("LOG_LEVEL", mode="before")
-    @classmethod
-    def _upper(cls, value: Any) -> Any:
-        return value.upper() if isinstance(value, str) else value
 
     @field_validator("WORKER_CLASS")
     @classmethod
@@ -132,6 +124,13 @@ class Config(BaseSettings):
             raise ValueError("must start with redis://, rediss:// or unix://")
         return value
 
+    @field_validator("TRUSTED_HOSTS")
+    @classmethod
+    def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", host, re.I) for host in value):
+            raise ValueError("takes names like www.example.com or .example.com: no scheme, no port, no *")
+        return value
+
     @field_validator("CORS_ORIGINS")
     @classmethod
     def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -150,7 +149,6 @@ class Config(BaseSettings):
     @field_validator("TRUSTED_PROXIES")
     @classmethod
     def _socket_has_a_proxy(cls, value: int, info: ValidationInfo) -> int:
-        # On a unix socket there is no client address: without a proxy's word every visitor would be the same.
         if not value and info.data.get("HOST", "").startswith("unix:"):
             raise ValueError("HOST is a unix socket, so a proxy is in front. Set TRUSTED_PROXIES=1")
         return value
@@ -180,9 +178,9 @@ class DevelopmentConfig(Config):
     """For scripts/dev.sh: debugger and reloader, reachable from this machine only."""
 
     DEBUG: ClassVar[bool] = True
-    APP_ENV: Literal["development", "production", "testing"] = "development"
+    APP_ENV: Environment = "development"
     HOST: str = "127.0.0.1"
-    LOG_FORMAT: Literal["json", "console"] = "console"
+    LOG_FORMAT: LogFormat = "console"
 
 
 class ProductionConfig(Config):
@@ -202,10 +200,12 @@ class TestingConfig(Config):
 
     __test__: ClassVar[bool] = False  # pytest: not a test class
     TESTING: ClassVar[bool] = True
-    APP_ENV: Literal["development", "production", "testing"] = "testing"
+    APP_ENV: Environment = "testing"
     SECRET_KEY: SecretStr | None = SecretStr("only-for-tests-" + "0123456789abcdef" * 2)
-    LOG_FORMAT: Literal["json", "console"] = "console"
-    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    INSTANCE_PATH: Path = Field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="groundwork-test-")))
+    DATABASE_URL: str = Field("sqlite://", repr=False)  # in memory
+    LOG_FORMAT: LogFormat = "console"
+    LOG_LEVEL: LogLevel = "WARNING"
 
     @classmethod
     def settings_customise_sources(
@@ -231,8 +231,8 @@ def load_config(environment: str | None = None) -> Config:
     if not named and (named := os.environ.get("FLASK_ENV") or dotenv.get("FLASK_ENV")):
         click.echo("FLASK_ENV is understood, but Flask itself dropped it: name it APP_ENV.", err=True)
     named = named or "production"
-    if named not in CONFIGS:
-        raise ConfigError(f"APP_ENV: is none of {', '.join(CONFIGS)}. Leave it unset on a server.")
+    if named not in CONFIGS or (named == "testing" and not environment):
+        raise ConfigError("APP_ENV: is neither production nor development. Leave it unset on a server.")
     try:
         return CONFIGS[named](APP_ENV=named)
     except ValidationError as error:

@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import sys
-import tempfile
 
 from dotenv import dotenv_values
 
@@ -25,7 +24,11 @@ def _asked_worker_class() -> str:
             return arguments[position + 1]
         if match := re.match(r"(?:-k|--worker-class=)(\w.*)", argument):
             return match[1]
-    return os.environ.get("WORKER_CLASS") or dotenv_values(".env").get("WORKER_CLASS") or "gthread"
+    return (
+        os.environ.get("WORKER_CLASS")
+        or dotenv_values(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".env")).get("WORKER_CLASS")
+        or "gthread"
+    )
 
 
 worker_class = _asked_worker_class()
@@ -38,10 +41,6 @@ elif worker_class == "eventlet":
 elif worker_class not in {"gthread", "sync"} and "." not in worker_class:
     sys.exit(f"{worker_class!r} is no worker class of this application. Use gthread, gevent or sync.")
 
-# Prometheus' client decides at its import whether it counts for several processes; on_starting makes the folder.
-_metrics_folder = os.path.join(tempfile.gettempdir(), f"groundwork-metrics-{os.getpid()}")
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", _metrics_folder)
-
 import faulthandler  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
@@ -50,14 +49,20 @@ import time  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-from app.platform import logs, metrics, sizing  # noqa: E402
-from app.platform.version import introduction  # noqa: E402
 from config import ConfigError, load_config  # noqa: E402
 
 try:
     settings = load_config()
 except ConfigError as error:
     sys.exit(str(error))
+
+# Prometheus' client decides at its import whether it counts for several processes; on_starting makes the folder.
+# A master that took over (USR2) has it from the one before.
+if "GUNICORN_PID" not in os.environ:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.INSTANCE_PATH / "run" / f"metrics-{os.getpid()}")
+
+from app.platform import health, logs, metrics, sizing  # noqa: E402
+from app.platform.version import introduction  # noqa: E402
 
 # --- what to serve, and where -----------------------------------------------------------------
 
@@ -140,7 +145,8 @@ if worker_class == "gthread":
 
 
 def on_starting(server: Any) -> None:
-    metrics.make_folder(inherited=server.master_pid != 0)
+    metrics.make_folder(settings.INSTANCE_PATH, inherited=server.master_pid != 0)
+    health.drain_mark(settings.INSTANCE_PATH, server.pid).unlink(missing_ok=True)  # of a server with the same number
     unix_sockets = [address for address in server.cfg.address if isinstance(address, str)]
     if unix_sockets and not settings.TRUSTED_PROXIES:
         server.halt(f"{unix_sockets[0]} is a unix socket, so a proxy is in front. Set TRUSTED_PROXIES=1", 1)

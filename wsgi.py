@@ -6,6 +6,12 @@ if __name__ == "__main__":
 
     raise SystemExit(main())
 
-from app import create_app
+import sys
 
-app = application = create_app()
+from app import create_app
+from config import ConfigError
+
+try:
+    app = application = create_app()
+except ConfigError as error:  # its text is written for the person who starts the server
+    sys.exit(str(error))

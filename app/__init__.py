@@ -3,7 +3,6 @@
 from flask import Flask
 
 from app import pages, posts
-from app.extensions import csrf
 from app.platform import (
     cache,
     commands,
@@ -29,7 +28,7 @@ def create_app(config: Config | str | None = None) -> Flask:
     """
     settings = config if isinstance(config, Config) else load_config(config)
     settings.make_instance_folder()
-    app = Flask(__name__, instance_path=str(settings.INSTANCE_PATH))
+    app = security.Application(__name__, instance_path=str(settings.INSTANCE_PATH))
     app.config.from_mapping(settings.flask_config())
     app.extensions["settings"] = settings
     app.jinja_env.globals.update(app_name=settings.APP_NAME, app_version=version())
@@ -39,7 +38,7 @@ def create_app(config: Config | str | None = None) -> Flask:
     logs.configure(settings)
     errors.init_app(app)
     sessions.init_app(app, settings)
-    security.init_app(app, csrf)
+    security.init_app(app)
     database.init_app(app, settings)
     cache.init_app(app, settings)
     migrations.init_app(app)
@@ -50,7 +49,6 @@ def create_app(config: Config | str | None = None) -> Flask:
     pages.init_app(app)
 
     # Last, because they wrap what is above.
-    security.protect_unsafe_routes(app, csrf)
     static_files.init_app(app, settings.INSTANCE_PATH / "static")
     request_metrics = metrics.RequestMetrics()
     probes: gateway.Probes = {

@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.load import Load
-from benchmarks.servers import flask, gunicorn
+from benchmarks.servers import WORK, flask, gunicorn
 
 BAR = 160  # MiB
-PAGES = ("/", "/posts/", "/posts/1", "/posts/new")
+PAGES = ("/", "/about", "/counters/", "/counters/1")
 
 
 def pss(pid: int) -> float:
@@ -26,8 +26,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         instance = Path(folder)
         flask(instance, "db", "upgrade")
-        flask(instance, "seed")
-        with gunicorn(instance, "-w", "4", application="wsgi:app", LOG_LEVEL="WARNING") as server:
+        flask(instance, "make-counters", application=WORK)
+        with gunicorn(instance, "-w", "4", LOG_LEVEL="WARNING") as server:
             for page in PAGES:
                 result = Load(server.port, page, keep_alive=8, close=8, think=0).run_for(1.5)
                 print(f"{page:<12} {result}")

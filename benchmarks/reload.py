@@ -40,7 +40,7 @@ def main() -> int:
             print(started.stderr)
             return 2
         try:
-            with Load(port, "/", "/posts/", "/about", "/health") as load:
+            with Load(port, "/", "/about", "/health", "/ready") as load:
                 time.sleep(1)
                 for number in range(arguments.reloads):
                     reload = script("reload.sh", instance)

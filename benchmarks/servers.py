@@ -1,7 +1,6 @@
 """Real servers for the benchmarks and the server tests, each with an instance folder of its own."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from tests.servers.running import Running, free_port, get, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = "benchmarks.work:app"  # the application with pages that wait and pages that compute
+WORK = "benchmarks.work:app"  # the application with pages that wait, compute and count
 
 
 def environment(instance: Path, **settings: object) -> dict[str, str]:
@@ -21,10 +20,10 @@ def environment(instance: Path, **settings: object) -> dict[str, str]:
     return kept | {name: str(value) for name, value in settings.items()}
 
 
-def flask(instance: Path, *arguments: str, **settings: object) -> str:
+def flask(instance: Path, *arguments: str, application: str = "wsgi", **settings: object) -> str:
     """Runs `flask …` in the project; raises CalledProcessError with its output."""
     completed = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
+        [sys.executable, "-m", "flask", "--app", application, *arguments],
         cwd=ROOT,
         env=environment(instance, **settings),
         check=False,
@@ -76,9 +75,3 @@ def _answers(server: Running, path: str) -> bool:
         return get(server.port, path, 5)[0] == 200
     except OSError:
         return False
-
-
-def csrf_token(page: str) -> str:
-    match = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
-    assert match, page
-    return match[1]

@@ -1,13 +1,12 @@
 """Read-modify-write on SQLite through the application, from several processes, while others hold back their bodies.
 
-4 worker processes; 4 clients each applaud one post 150 times; meanwhile 20 clients have sent the head and half of the
-body of a POST and then nothing. Bar: no applause lost, no "database is locked", and nobody waits for the slow bodies.
+4 worker processes; 4 clients each add to one counter 150 times; meanwhile 20 clients have sent the head and half of the
+body of a POST and then nothing. Bar: no addition lost, no "database is locked", and nobody waits for the slow bodies.
 
     python -m benchmarks.writes [--database postgresql://…]
 """
 
 import argparse
-import http.client
 import re
 import socket
 import tempfile
@@ -16,44 +15,27 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.servers import csrf_token, flask, gunicorn
+from benchmarks.servers import WORK, flask, gunicorn
+from benchmarks.visitor import Visitor
 from tests.servers.running import get
 
+COUNTER = "/counters/1"
 WRITERS, WRITES, SLOW_BODIES = 4, 150, 20
 PATIENCE = 2.0  # seconds: a write that takes longer has waited for somebody
 
 
-class Visitor:
-    """A browser that keeps its cookie and its CSRF token."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        self._connection.request("GET", "/posts/1")
-        response = self._connection.getresponse()
-        self.cookie = response.getheader("Set-Cookie", "").partition(";")[0]
-        self.token = csrf_token(response.read().decode())
-
-    def headers(self) -> dict[str, str]:
-        return {"Cookie": self.cookie, "Content-Type": "application/x-www-form-urlencoded"}
-
-    def applaud(self) -> int:
-        self._connection.request("POST", "/posts/1/applause", f"csrf_token={self.token}", self.headers())
-        response = self._connection.getresponse()
-        response.read()
-        return response.status
-
-
-def hold_back_a_body(port: int, visitor: Visitor) -> socket.socket:
+def hold_back_a_body(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-    body = f"csrf_token={visitor.token}&more="
-    head = "".join(f"{name}: {value}\r\n" for name, value in visitor.headers().items())
-    text = f"POST /posts/1/applause HTTP/1.1\r\nHost: x\r\n{head}Content-Length: {len(body) + 100}\r\n\r\n{body}"
+    with Visitor(port, COUNTER) as visitor:
+        body = f"csrf_token={visitor.token}&more="
+        head = "".join(f"{name}: {value}\r\n" for name, value in visitor.headers().items())
+    text = f"POST {COUNTER} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: {len(body) + 100}\r\n\r\n{body}"
     connection.sendall(text.encode())
     return connection
 
 
-def applause(port: int) -> int:
-    match = re.search(r"Applaud\D*(\d+)", get(port, "/posts/1")[2])
+def counted_to(port: int) -> int:
+    match = re.search(r"Counted to (\d+)", get(port, COUNTER)[2])
     assert match
     return int(match[1])
 
@@ -69,18 +51,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         instance = Path(folder)
         flask(instance, "db", "upgrade", **settings)
-        flask(instance, "seed", "--count", "1", **settings)
-        with gunicorn(instance, "-w", "4", application="wsgi:app", LOG_LEVEL="WARNING", **settings) as server:
-            before = applause(server.port)
-            held = [hold_back_a_body(server.port, Visitor(server.port)) for _ in range(SLOW_BODIES)]
+        flask(instance, "make-counters", application=WORK, **settings)
+        with gunicorn(instance, "-w", "4", LOG_LEVEL="WARNING", **settings) as server:
+            before = counted_to(server.port)
+            held = [hold_back_a_body(server.port) for _ in range(SLOW_BODIES)]
             time.sleep(0.5)
 
             def write() -> None:
-                visitor = Visitor(server.port)
-                for _ in range(WRITES):
-                    started = time.monotonic()
-                    statuses[visitor.applaud()] += 1
-                    slowest[0] = max(slowest[0], time.monotonic() - started)
+                with Visitor(server.port, COUNTER) as visitor:
+                    for _ in range(WRITES):
+                        started = time.monotonic()
+                        statuses[visitor.send(COUNTER)[0]] += 1
+                        slowest[0] = max(slowest[0], time.monotonic() - started)
 
             threads = [threading.Thread(target=write) for _ in range(WRITERS)]
             started = time.monotonic()
@@ -89,7 +71,7 @@ def main() -> int:
             for thread in threads:
                 thread.join()
             elapsed = time.monotonic() - started
-            counted = applause(server.port) - before
+            counted = counted_to(server.port) - before
             for connection in held:
                 connection.close()
             locked = server.output.count("database is locked")

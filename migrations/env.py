@@ -1,10 +1,8 @@
 """How Alembic reaches the database: one transaction under a lock, so that of two servers that start, one migrates."""
 
-import logging
 from typing import Literal
 
 from alembic import context
-from flask import current_app
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeDecorator
@@ -14,8 +12,6 @@ from app.platform.database import BUSY_TIMEOUT
 
 ADVISORY_LOCK = 7_236_401  # any number, as long as nothing else in this database uses it
 WAIT = 120  # seconds that a second migration waits for the first
-
-log = logging.getLogger("groundwork.migrations")
 
 
 def sqlite_pragmas(connection: Connection, **pragmas: object) -> None:
@@ -52,7 +48,6 @@ def run() -> None:
             render_item=plain_types,
         )
         with context.begin_transaction():
-            log.info("migrating %s", current_app.config["APP_NAME"])
             context.run_migrations()
         connection.commit()
         if sqlite:

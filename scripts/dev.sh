@@ -3,12 +3,13 @@
 #
 #   scripts/dev.sh [-p PORT]
 set -euo pipefail
-cd "$(dirname "$0")/.."
+self=$(readlink -f "$0")
+cd "$(dirname "$self")/.."
 . scripts/project.sh
 
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) usage && exit 0 ;;
+    -h | --help) usage ;;
     -p | --port)
       [ $# -ge 2 ] || fail "$1 needs a value (see --help)."
       export PORT=$2
@@ -21,5 +22,5 @@ done
 
 ensure_environment requirements.txt
 export APP_ENV=development HOST=127.0.0.1
-run=$("$VENV/bin/python" -m flask --app wsgi prepare) || exit 1
-exec "$VENV/bin/python" -m flask --app wsgi run --debug --host 127.0.0.1 --port "$(sed -n 2p "$run.address")"
+prepared=$("$VENV/bin/python" -m flask --app wsgi prepare) || exit 1
+exec "$VENV/bin/python" -m flask --app wsgi run --debug --host 127.0.0.1 --port "$(printf '%s' "$prepared" | sed -n 1p)"

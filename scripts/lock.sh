@@ -4,11 +4,12 @@
 #   scripts/lock.sh              keep the pinned versions, add what is new
 #   scripts/lock.sh --upgrade    move everything to its newest version
 set -euo pipefail
-cd "$(dirname "$0")/.."
+self=$(readlink -f "$0")
+cd "$(dirname "$self")/.."
 . scripts/project.sh
 
 case ${1:-} in
-  -h | --help) usage && exit 0 ;;
+  -h | --help) usage ;;
   "" | --upgrade) ;;
   *) wrong_option "$1" ;;
 esac

@@ -3,8 +3,7 @@
     python scripts/preflight.py                 boot a copy of the code here; exit 0 when it is ready, 1 with the reason
     python scripts/preflight.py --wait PID --address FILE    wait until the server PID answers /ready there
 
-Needs only the standard library, because what it looks at may be what is broken. The copy serves only: PREFLIGHT=1
-tells it to run no job and register nowhere, and nothing migrates.
+Needs only the standard library, because what it looks at may be what is broken. The copy serves only: nothing migrates.
 """
 
 import argparse
@@ -59,10 +58,11 @@ def wait_until_ready(host: str, port: int, alive: "subprocess.Popen[bytes] | int
     deadline = time.monotonic() + PATIENCE
     reason: str | None = "never asked"
     while time.monotonic() < deadline:
-        if (reason := ask_ready(host, port)) is None:
-            return None
+        reason = ask_ready(host, port)
         if is_gone(alive):
-            return "the process ended"
+            return "the process ended"  # also when another server answers on this address
+        if reason is None:
+            return None
         if "/ready answers" in reason and "does not answer" not in reason:
             return reason  # it runs, and says itself why it is not ready
         time.sleep(0.1)
@@ -91,7 +91,7 @@ def boot_copy() -> int:
             pass_fds=[descriptor],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PREFLIGHT": "1", "HOST": "127.0.0.1"},
+            env={**os.environ, "HOST": "127.0.0.1"},
         )
         try:
             reason = wait_until_ready("127.0.0.1", listener.getsockname()[1], process)
@@ -128,4 +128,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

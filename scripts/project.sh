@@ -1,23 +1,54 @@
 # shellcheck shell=bash
-# What the scripts share: where the project is, how they speak, its Python environment, its running servers.
-# Sourced, with bash 3.2 or later (macOS), after `set -euo pipefail`.
+# What the scripts share: how they speak, their locks, the Python environment, the running servers.
+# Sourced with bash 3.2 or later (macOS) after `set -euo pipefail`, with the script's own path in $self.
+
+: "${self:?is the path of the script that sources this}"
 
 # --- speaking -----------------------------------------------------------------------------------
 
 say() { printf '%s\n' "$*" >&2; }
 
 fail() { # one clear line: what happened and what to do
-  say "${0##*/}: $*"
+  say "${self##*/}: $*"
   exit 1
 }
 
 usage() { # the comment block at the top of the script is its help
-  awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "$0"
+  awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "$self"
+  exit 0
 }
 
 wrong_option() {
-  say "${0##*/}: unknown option $1 (see --help)"
+  say "${self##*/}: unknown option $1 (see --help)"
   exit 2
+}
+
+# --- locks --------------------------------------------------------------------------------------
+# A symbolic link that names its holder: made at once or not at all, and never without the name.
+
+take_lock() { # take_lock PATH WHAT: waits for another script that holds it; given back when this one ends
+  local holder waited=0
+  until ln -s "$$" "$1" 2>/dev/null; do
+    holder=$(readlink "$1" 2>/dev/null || true)
+    if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+      # Of a script that was killed. Moved first, so that of two who find it only one removes it.
+      mv "$1" "$1.$$" 2>/dev/null && rm -f "$1.$$"
+      continue
+    fi
+    [ -L "$1" ] || [ "$waited" -lt 3 ] || fail "$1 can not be made. Is its folder writable?"
+    [ "$waited" -lt 600 ] || fail "process $holder holds $1 for 10 minutes. If it does not run: rm $1"
+    [ "$waited" -ne 1 ] || say "Waiting for process ${holder:-?}, which $2 …"
+    sleep 1
+    waited=$((waited + 1))
+  done
+  lock_held=$1
+  trap 'rm -f "$lock_held"' EXIT
+  trap 'exit 130' INT TERM
+}
+
+give_lock_back() {
+  rm -f "$lock_held"
+  trap - EXIT INT TERM
 }
 
 # --- the Python environment ---------------------------------------------------------------------
@@ -37,43 +68,24 @@ find_python() { # prints a Python >= 3.11
 
 ensure_environment() { # ensure_environment LOCK_FILE...: .venv holds what the lock files say, hashes checked
   environment_is_current "$@" && return
-  take_environment_lock
-  environment_is_current "$@" || install_environment "$@"
-  rm -rf "$VENV.lock"
-}
-
-environment_stamp() { # what an installed environment was made from, and where: its scripts name their folder
-  printf '# %s\n' "$PWD"
-  cat "$@"
-}
-
-environment_is_current() { # a stamp that goes on after these lock files counts too: scripts/test.sh adds its own
-  local wanted
-  wanted=$(environment_stamp "$@")
-  [ -x "$VENV/bin/python" ] && [ -f "$VENV/installed" ] && case "$(cat "$VENV/installed")" in "$wanted"*) ;; *) return 1 ;; esac
-}
-
-take_environment_lock() { # of two starts at once, one installs and the other waits
-  local holder waited=0
   [ -w . ] || fail "the folder $PWD can not be written, so no environment can be made. Own it, or start as its owner."
-  until mkdir "$VENV.lock" 2>/dev/null; do
-    holder=$(cat "$VENV.lock/pid" 2>/dev/null || true)
-    if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
-      rm -rf "$VENV.lock" # of a start that was killed
-      continue
-    fi
-    [ "$waited" -lt 600 ] || fail "another start holds $VENV.lock for 10 minutes. If none runs: rm -r $VENV.lock"
-    [ "$waited" -gt 0 ] || say "Waiting for another start that installs the environment (process ${holder:-?}) …"
-    sleep 1
-    waited=$((waited + 1))
+  take_lock "$VENV.lock" "installs the environment" # of two starts at once, one installs and the other waits
+  environment_is_current "$@" || install_environment "$@"
+  give_lock_back
+}
+
+environment_is_current() { # made in this folder (its scripts name it), and from these lock files among others
+  local lock installed
+  [ -x "$VENV/bin/python" ] && [ -f "$VENV/installed" ] || return 1
+  installed=$(cat "$VENV/installed")
+  case $installed in "# $PWD"*) ;; *) return 1 ;; esac
+  for lock in "$@"; do
+    case $installed in *"$(cat "$lock")"*) ;; *) return 1 ;; esac
   done
-  echo $$ >"$VENV.lock/pid"
-  trap 'rm -rf "$VENV.lock"' EXIT
-  trap 'exit 130' INT TERM
 }
 
 install_environment() {
-  local python lock log="$VENV.lock/log" made=""
+  local python lock log="$VENV.log" made=""
   local requirements=()
   for lock in "$@"; do requirements+=(-r "$lock"); done
   if [ "$(head -n 1 "$VENV/installed" 2>/dev/null)" != "# $PWD" ] || ! "$VENV/bin/python" -c '' 2>/dev/null; then
@@ -84,10 +96,8 @@ install_environment() {
     if command -v uv >/dev/null 2>&1; then
       uv venv --quiet --python "$python" "$VENV" >"$log" 2>&1 || environment_failed "$log" "$made"
     else
-      "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || {
-        rm -rf "$VENV"
+      "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
         fail "$python has no venv module. On Debian and Ubuntu: apt-get install $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
-      }
       "$python" -m venv "$VENV" >"$log" 2>&1 || environment_failed "$log" "$made"
     fi
   fi
@@ -103,43 +113,68 @@ install_environment() {
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes "${requirements[@]}" \
       >"$log" 2>&1 || environment_failed "$log" "$made"
   fi
-  environment_stamp "$@" >"$VENV/installed" # last: without it, the next start installs again
+  rm -f "$log"
+  { # last: without it, the next start installs again
+    printf '# %s\n' "$PWD"
+    cat "$@"
+  } >"$VENV/installed"
 }
 
 environment_failed() { # environment_failed LOG MADE
   tail -n 12 "$1" >&2
+  rm -f "$1"
   [ -z "$2" ] || rm -rf "$VENV"
   fail "the environment could not be installed; the reason is above. Nothing was started."
 }
 
 # --- running servers ----------------------------------------------------------------------------
-# One pid file per address, instance/run/ADDRESS.SERVER.pid, so that several servers can run from one folder.
+# One pid file per address, INSTANCE_PATH/run/ADDRESS.SERVER.pid, so that several servers can run from one folder.
 
-instance_path() {
+setting() { # setting NAME DEFAULT: of the environment or .env, read alone: a fault elsewhere must not prevent a stop
   [ -x "$VENV/bin/python" ] || fail "there is no $VENV here, so no server was started from this folder."
-  "$VENV/bin/python" -c 'from config import load_config; print(load_config().INSTANCE_PATH)'
+  "$VENV/bin/python" -c 'import os, sys; from dotenv import dotenv_values
+print(os.environ.get(sys.argv[1]) or dotenv_values(".env").get(sys.argv[1]) or sys.argv[2])' "$1" "$2"
 }
 
-pid_files() { # pid_files INSTANCE [PORT]: of servers that run
-  local file
-  for file in "$1"/run/*"${2:-}".*.pid; do
-    [ -f "$file" ] && is_running "$(cat "$file")" && printf '%s\n' "$file"
+listed_address() { # HOST and PORT as .env has them now
+  "$VENV/bin/python" -c 'from dotenv import dotenv_values; listed = dotenv_values(".env")
+print(listed.get("HOST"), listed.get("PORT"))'
+}
+
+run_folder() { # where pid files are, made when missing
+  local instance
+  instance=$(setting INSTANCE_PATH instance)
+  case $instance in /*) ;; *) instance=$PWD/$instance ;; esac
+  mkdir -p "$instance/run" 2>/dev/null || fail "the folder $instance can not be written. Own it, or set INSTANCE_PATH to another one."
+  printf '%s\n' "$instance/run"
+}
+
+is_running() { # false for a zombie too, which only waits for its parent to ask how it ended
+  kill -0 "$1" 2>/dev/null && case $(ps -o stat= -p "$1" 2>/dev/null) in Z*) return 1 ;; esac
+}
+
+serves() { # serves PID_FILE: its process runs and is the server that was given this file, not a later one with its number
+  local pid
+  pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && is_running "$pid" || return 1
+  case $(command_line "$pid") in *"${1%.2}"*) ;; *) return 1 ;; esac
+}
+
+command_line() { # ps writes question marks for letters that the locale does not know
+  tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null || ps -ww -o args= -p "$1"
+}
+
+one_pid_file() { # one_pid_file RUN_FOLDER [PORT]: the server that is meant, or a message; files of dead ones are removed
+  local file found=""
+  for file in "$1"/*.pid; do
+    case ${file##*/} in "${2:-}".*.pid) ;; *) [ -z "${2:-}" ] || continue ;; esac
+    [ -f "$file" ] || continue
+    if serves "$file"; then found+="$file"$'\n'; else rm -f "$file" "$file.2"; fi
   done
-  return 0
-}
-
-one_pid_file() { # one_pid_file INSTANCE [PORT]: the server that is meant, or a message
-  local found
-  found=$(pid_files "$1" "${2:-}")
   case "$(printf '%s' "$found" | grep -c .)" in
-    0) fail "no server of this folder is running${2:+ on port $2}." ;;
-    1) printf '%s\n' "$found" ;;
+    0) fail "no server of this folder is running${2:+ on port $2}. (Looked in $1)" ;;
+    1) printf '%s' "$found" ;;
     *) fail "several servers are running; say which with -p PORT: $(printf '%s' "$found" | sed 's|.*/run/||' | tr '\n' ' ')" ;;
   esac
-}
-
-is_running() { # also false for a zombie, which only waits for its parent to ask how it ended
-  kill -0 "$1" 2>/dev/null && case $(ps -o stat= -p "$1" 2>/dev/null) in Z*) return 1 ;; esac
 }
 
 wait_until_gone() { # wait_until_gone PID SECONDS

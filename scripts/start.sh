@@ -13,19 +13,14 @@
 #
 # Everything else is a setting: see .env.example. Stop with Ctrl-C or scripts/stop.sh, reload with scripts/reload.sh.
 set -euo pipefail
-
-script=$0
-while [ -L "$script" ]; do # macOS has no readlink -f
-  target=$(readlink "$script")
-  case $target in /*) script=$target ;; *) script=$(dirname "$script")/$target ;; esac
-done
-cd "$(dirname "$script")/.."
+self=$(readlink -f "$0")
+cd "$(dirname "$self")/.."
 . scripts/project.sh
 
 server=gunicorn daemon=""
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) usage && exit 0 ;;
+    -h | --help) usage ;;
     -d | --daemon) daemon=yes ;;
     -p | --port | -b | --bind | -w | --workers | --server)
       [ $# -ge 2 ] || fail "$1 needs a value (see --help)."
@@ -52,36 +47,42 @@ case $server in gunicorn | waitress) locks=(requirements.txt) ;; uwsgi) locks=(r
 esac
 
 ensure_environment "${locks[@]}"
-run=$("$VENV/bin/python" -m flask --app wsgi prepare) || exit 1 # instance/run/8080
-pid_file="$run.$server.pid"
+run=$(run_folder)
+take_lock "$run/lock" "starts, stops or reloads a server of this folder"
+prepared=$("$VENV/bin/python" -m flask --app wsgi prepare) || exit 1
+address=$(printf '%s' "$prepared" | sed -n 1p) # 8080, or the name of a unix socket
+log=$(printf '%s' "$prepared" | sed -n 2p)     # LOG_FILE
+pid_file="$run/$address.$server.pid"
+listed_address >"$run/$address.listed" # what a reload must find unchanged
 
 case $server in
   gunicorn) command=("$VENV/bin/gunicorn" --pid "$pid_file" wsgi:app) ;;
-  waitress) command=("$VENV/bin/python" wsgi.py --prepared) ;;
+  waitress) command=("$VENV/bin/python" wsgi.py --prepared --pid "$pid_file") ;;
   uwsgi)
     # uWSGI takes its numbers on the command line, so they are read from the same settings here.
     numbers=$("$VENV/bin/python" -c 'from config import load_config as l; from app.platform.sizing import worker_count
 s = l(); print(s.HOST.removeprefix("unix:") if s.HOST.startswith("unix:") else f"{s.HOST}:{s.PORT}", s.WORKERS or worker_count(), s.THREADS)')
     read -r uwsgi_bind uwsgi_workers uwsgi_threads <<<"$numbers"
-    export PROMETHEUS_MULTIPROC_DIR="$run.metrics"
+    export PROMETHEUS_MULTIPROC_DIR="$run/$address.metrics"
     rm -rf "$PROMETHEUS_MULTIPROC_DIR" && mkdir -p "$PROMETHEUS_MULTIPROC_DIR"
     command=("$VENV/bin/uwsgi" --http-socket "$uwsgi_bind" --master --die-on-term --vacuum --need-app --enable-threads
       --processes "$uwsgi_workers" --threads "$uwsgi_threads" --buffer-size 16384 --disable-logging --http-keepalive
-      --virtualenv "$VENV" --wsgi-file wsgi.py --callable app)
+      --virtualenv "$VENV" --wsgi-file wsgi.py --callable app --pidfile "$pid_file")
     ;;
 esac
 
 if [ -z "$daemon" ]; then
-  [ "$server" = gunicorn ] || echo $$ >"$pid_file"
+  give_lock_back
   exec "${command[@]}"
 fi
 
-log="${run%/run/*}/app.log"
-export LOG_FILE="${LOG_FILE:-$log}" # rotated at 10 MB by whichever process writes; output printed past logging follows it
+if [ -z "$log" ]; then # rotated at 10 MB by whichever process writes; what is printed past logging follows it
+  log="${run%/run}/app.log"
+  export LOG_FILE=$log
+fi
 nohup "${command[@]}" >>"$log" 2>&1 </dev/null &
 pid=$!
-[ "$server" = gunicorn ] || echo "$pid" >"$pid_file"
-if "$VENV/bin/python" scripts/preflight.py --wait "$pid" --address "$run.address"; then
+if "$VENV/bin/python" scripts/preflight.py --wait "$pid" --address "$run/$address.address"; then
   say "Serving in the background, process $pid. Log: $log. Stop: scripts/stop.sh"
 else
   kill "$pid" 2>/dev/null || true

@@ -7,13 +7,14 @@
 #   --drain SECONDS        how long a load balancer needs to notice the 503 (default 0: there is none)
 #   -h, --help             this text
 set -euo pipefail
-cd "$(dirname "$0")/.."
+self=$(readlink -f "$0")
+cd "$(dirname "$self")/.."
 . scripts/project.sh
 
 port="" drain=0
 while [ $# -gt 0 ]; do
   case $1 in
-    -h | --help) usage && exit 0 ;;
+    -h | --help) usage ;;
     -p | --port | --drain)
       [ $# -ge 2 ] || fail "$1 needs a value (see --help)."
       if [ "$1" = --drain ]; then drain=$2; else port=$2; fi
@@ -24,11 +25,14 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-instance=$(instance_path)
-pid_file=$(one_pid_file "$instance" "$port")
+case $drain in "" | *[!0-9]*) fail "--drain takes whole seconds, not $drain." ;; esac
+
+run=$(run_folder)
+take_lock "$run/lock" "starts, stops or reloads a server of this folder"
+pid_file=$(one_pid_file "$run" "$port")
 pid=$(cat "$pid_file")
-mark="$instance/drain-$pid"
-trap 'rm -f "$mark"' EXIT
+mark="${run%/run}/drain-$pid"
+trap 'rm -f "$mark" "$lock_held"' EXIT
 touch "$mark"
 sleep "$drain"
 say "Stopping server $pid: it finishes its requests …"

@@ -5,12 +5,13 @@
 #   scripts/test.sh --fast       linters, types, unit and feature tests only: no server is started
 #   scripts/test.sh --all        a skipped test is a failure, as in CI
 set -euo pipefail
-cd "$(dirname "$0")/.."
+self=$(readlink -f "$0")
+cd "$(dirname "$self")/.."
 . scripts/project.sh
 
 mode=""
 case ${1:-} in
-  -h | --help) usage && exit 0 ;;
+  -h | --help) usage ;;
   "" | --fast | --all) mode=${1:-} ;;
   *) wrong_option "$1" ;;
 esac

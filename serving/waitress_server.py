@@ -3,6 +3,7 @@
 The parent never creates the application, so that it survives whatever the application does.
 """
 
+import argparse
 import contextlib
 import errno
 import logging
@@ -17,8 +18,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
-from app.platform import logs, metrics
+from app.platform import health, logs, metrics
 from app.platform.sizing import worker_count
 from app.platform.version import introduction
 from config import ConfigError, load_config
@@ -32,11 +34,15 @@ LONGEST_BACK_OFF_SECONDS = 5.0  # ... but never more slowly than this
 
 def main() -> int:
     """What ``python wsgi.py`` does: prepare, unless the start script has, and serve with the settings in force."""
+    parser = argparse.ArgumentParser(prog="wsgi.py", description="Serve the application with Waitress.")
+    parser.add_argument("--prepared", action="store_true", help="the checks and the migrations are done")
+    parser.add_argument("--pid", type=Path, metavar="FILE", help="write this process's number there while it serves")
+    options = parser.parse_args()
     try:
         settings = load_config()
     except ConfigError as error:
         sys.exit(str(error))
-    if "--prepared" not in sys.argv[1:]:
+    if not options.prepared:
         # In a process of its own, because it creates the application. It prints what is wrong.
         command = [sys.executable, "-m", "flask", "--app", "wsgi", "prepare"]
         if subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False).returncode:
@@ -44,8 +50,11 @@ def main() -> int:
     logs.configure(settings)
     processes = settings.WORKERS or worker_count()
     logger.info(introduction(settings, f"Waitress with {processes} processes x {settings.THREADS} threads"))
-    metrics.make_folder()
+    metrics.make_folder(settings.INSTANCE_PATH)
+    health.drain_mark(settings.INSTANCE_PATH, os.getpid()).unlink(missing_ok=True)  # of a server with the same number
     try:
+        if options.pid:
+            options.pid.write_text(f"{os.getpid()}\n", encoding="ascii")
         return serve(
             "wsgi:app",
             host=settings.HOST,
@@ -56,6 +65,8 @@ def main() -> int:
         )
     finally:
         metrics.remove_folder()
+        if options.pid:
+            options.pid.unlink(missing_ok=True)
 
 
 def serve(

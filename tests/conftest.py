@@ -30,7 +30,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file made by the real migrations, once; each test gets a copy."""
     folder = tmp_path_factory.mktemp("migrated")
-    app = create_app(TestingConfig(INSTANCE_PATH=folder))
+    app = create_app(TestingConfig(INSTANCE_PATH=folder, DATABASE_URL="sqlite:///app.db"))
     result = app.test_cli_runner().invoke(args=["db", "upgrade"])
     assert result.exit_code == 0, result.output
     with app.app_context():
@@ -55,7 +55,7 @@ def make_app(
         folder = tmp_path / f"instance-{len(made)}"
         folder.mkdir()
         shutil.copy(migrated, folder / "app.db")
-        app = create_app(settings_class(INSTANCE_PATH=folder, **settings))
+        app = create_app(settings_class(INSTANCE_PATH=folder, **{"DATABASE_URL": "sqlite:///app.db"} | settings))
         app.jinja_env.bytecode_cache = compiled_templates
         made.append(app)
         return app

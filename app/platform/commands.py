@@ -72,17 +72,18 @@ def example_file() -> str:
 @with_appcontext
 @click.pass_context
 def prepare(context: click.Context) -> None:
-    """Check what would make a start pointless, then migrate. Prints the path that the server's pid file begins with."""
+    """Check what would make a start pointless, then migrate. Prints the address's short name, then LOG_FILE."""
     settings: Config = current_app.extensions["settings"]
     require_writable(settings.INSTANCE_PATH)
     require_free_address(settings.HOST, settings.PORT)
-    context.invoke(migrations.upgrade, revision="head")
+    with migrations.explained():
+        context.invoke(migrations.upgrade, revision="head")
     unix_socket = settings.HOST.removeprefix("unix:")
     name = str(settings.PORT) if unix_socket == settings.HOST else Path(unix_socket).stem
     run = settings.INSTANCE_PATH / "run"
     run.mkdir(exist_ok=True)
     (run / f"{name}.address").write_text(f"{settings.HOST}\n{settings.PORT}\n", encoding="utf-8")
-    click.echo(run / name)
+    click.echo(f"{name}\n{settings.LOG_FILE or ''}")
 
 
 def require_writable(folder: Path) -> None:

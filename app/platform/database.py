@@ -5,16 +5,17 @@ when the request's body has been read, and never holds a lock while a client is 
 """
 
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from flask import Flask, has_request_context, request
 from sqlalchemy import DateTime, Dialect, Engine, event, make_url
 from sqlalchemy.engine import Connection
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.types import TypeDecorator
 
 from app.extensions import db
@@ -22,6 +23,7 @@ from config import Config
 
 BUSY_TIMEOUT = 5000  # ms that an SQLite writer waits for another before it gives up
 POOL_TIMEOUT = 3  # s to wait for a pooled connection; then the answer is 503, not a pile of waiting requests
+GREENLET_POOL_TIMEOUT = 15  # under gevent: a waiting greenlet holds no thread, and there are many more than connections
 SPARE_CONNECTIONS = 4  # beyond one per thread: readiness probes and commands
 _POSTGRES_LIMITS = "-c statement_timeout=15000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000"
 
@@ -50,11 +52,11 @@ def init_app(app: Flask, settings: Config) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.DATABASE_URL
     options: dict[str, Any] = {}
     if url.database != ":memory:" and url.database:
-        # As many connections as threads: a thread then never waits for a connection, and needs only one.
+        # As many connections as threads: a thread then never waits for one. Greenlets do, a little longer.
         options |= {
             "pool_size": settings.THREADS,
             "max_overflow": SPARE_CONNECTIONS,
-            "pool_timeout": POOL_TIMEOUT,
+            "pool_timeout": GREENLET_POOL_TIMEOUT if _is_patched_by_gevent() else POOL_TIMEOUT,
             "pool_pre_ping": url.get_backend_name() == "postgresql",
         }
     if url.get_backend_name() == "postgresql":
@@ -69,6 +71,11 @@ def init_app(app: Flask, settings: Config) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
+
+
+def _is_patched_by_gevent() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -111,15 +118,16 @@ def write_unit() -> Iterator[None]:
     On SQLite it is BEGIN IMMEDIATE: it waits its turn before it reads, where a transaction that read
     first and writes later is refused at once with "database is locked" (measured: 0 instead of 393 of
     600 updates lost). The request's body is read before it opens, so that a slow client delays only itself.
-    Raises RuntimeError when the session already holds changes, which would be lost.
+    Raises RuntimeError when something was written before, or by a unit around this one: it would be lost.
     """
     session = db.session
-    if session.new or session.dirty or session.deleted:
-        raise RuntimeError("The session holds changes made outside write_unit(): make them inside.")
+    if session.info.get(_WRITTEN) or session.new or session.dirty or session.deleted:
+        raise RuntimeError("The session has written outside of this write_unit(): do it inside, and nest no units.")
     if has_request_context():
         request.get_data(parse_form_data=True)
     session.rollback()  # ends the read transaction: what follows must see what others have committed since
     session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+    session.info[_WRITTEN] = True
     try:
         yield
         session.commit()
@@ -128,9 +136,23 @@ def write_unit() -> Iterator[None]:
         raise
 
 
-def sqlite_path(settings: Config) -> Path | None:
-    """The SQLite file, with a relative name counted from the instance folder; None for another database."""
-    url = make_url(settings.DATABASE_URL)
-    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        return None
-    return settings.INSTANCE_PATH / url.database
+_WRITTEN = "groundwork.written"  # in Session.info: this transaction has written, or is a write unit
+
+
+def _note_writes(session: Session, *_: Any) -> None:
+    session.info[_WRITTEN] = True
+
+
+def _note_bulk_writes(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        state.session.info[_WRITTEN] = True
+
+
+def _forget_writes(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:  # a flush, a savepoint end too
+        session.info.pop(_WRITTEN, None)
+
+
+event.listen(db.session, "after_flush", _note_writes)
+event.listen(db.session, "do_orm_execute", _note_bulk_writes)
+event.listen(db.session, "after_transaction_end", _forget_writes)

@@ -6,7 +6,7 @@ Features raise `AppError("what happened, what to do", status)`; everything else 
 import json
 import logging
 from html import escape
-from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 from flask import Flask, Response, render_template, request
@@ -35,6 +35,7 @@ _HINTS = {
     507: "The server has no room left to store this.",
 }
 _EXPIRED = "Its session ended, or your browser sends no cookies. Go back, reload the page and send it again."
+_NOT_MIGRATED = frozenset({"42P01", "42703"})  # PostgreSQL: no such table, no such column
 _KEPT_HEADERS = frozenset({"Allow", "Content-Range", "Retry-After", "WWW-Authenticate"})
 _log = logging.getLogger("groundwork.errors")
 
@@ -81,10 +82,7 @@ def wants_problem(environ: dict[str, Any]) -> bool:
 
 
 def title(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
+    return responses.get(status, "Error")
 
 
 def bare_error(environ: dict[str, Any], status: int, detail: str) -> tuple[str, list[tuple[str, str]], bytes]:
@@ -145,7 +143,11 @@ def _database_error(error: Exception) -> Response:
     if "disk is full" in text or "No space left" in text:
         _log.error("the database has no room left: %s", text)
         return error_response(507)
-    if isinstance(error, OperationalError | PoolTimeout):
+    if "readonly database" in text or "read-only" in text:
+        _log.error("the database can not be written: %s", text)
+        return error_response(503, "This can not be saved right now: the database can only be read.")
+    not_migrated = getattr(getattr(error, "orig", None), "sqlstate", "") in _NOT_MIGRATED
+    if not_migrated or isinstance(error, OperationalError | PoolTimeout):
         # Not reachable, locked for too long, pool exhausted, or not migrated: all of them pass or are mended.
         _log.error("the database did not answer: %s", text)
         return error_response(503, "The database does not answer right now. Please try again in a moment.")

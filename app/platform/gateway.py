@@ -31,6 +31,7 @@ Probes = dict[str, Callable[[Environ], Answer]]
 REQUEST_LINE_LIMIT = 4094  # bytes, as Gunicorn's limit_request_line
 _REQUEST_ID = re.compile(r"[\w.-]{8,64}", re.ASCII)
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE | re.ASCII)
+_PREFIX = re.compile(r"(?:/[\w.~-]+)+", re.ASCII)
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED")
 _log = logging.getLogger("groundwork.gateway")
 
@@ -113,7 +114,9 @@ class Gateway:
         scheme = _from_right(environ.get("HTTP_X_FORWARDED_PROTO", ""), hops)
         if scheme in {"http", "https"}:
             environ["wsgi.url_scheme"] = scheme
-        if (value := environ.get("HTTP_X_FORWARDED_HOST")) and (host := _from_right(value, hops)):
+        # Many proxies pass a client's own X-Forwarded-Host on: it counts only where a list says which hosts are ours.
+        value = environ.get("HTTP_X_FORWARDED_HOST")
+        if value and self._trusted_hosts and (host := _from_right(value, hops)):
             environ["HTTP_HOST"] = host
         if value := environ.get("HTTP_X_FORWARDED_PREFIX"):
             _apply_prefix(environ, _from_right(value, hops).rstrip("/"))
@@ -129,7 +132,7 @@ class Gateway:
 
 def _apply_prefix(environ: Environ, prefix: str) -> None:
     """Links then begin with `prefix`, whether the proxy has cut it off the path or not."""
-    if not prefix.startswith("/") or prefix.startswith("//"):
+    if not _PREFIX.fullmatch(prefix):
         return
     environ["SCRIPT_NAME"] = prefix
     path = environ["PATH_INFO"]
@@ -222,6 +225,10 @@ class Exchange:
         if write := self._gateway.write_access_line:
             agent, client = environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")
             path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+            if not path.isascii():
+                path = path.encode("latin-1", "replace").decode(
+                    "utf-8", "replace"
+                )  # WSGI carries bytes as latin-1 (PEP 3333)
             write(time.time(), self._request_id, method, path, self._status, seconds, self._size, client, agent)
 
     def answer(self, status: str, headers: Headers, body: bytes, exc_info: Any = None) -> Iterable[bytes]:
@@ -234,6 +241,7 @@ class Exchange:
 
     def answer_probe(self, probe: Callable[[Environ], Answer]) -> Iterable[bytes]:
         if self._environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+            self.extra_headers.append(("Allow", "GET, HEAD"))
             return self.refuse(405, "Only GET and HEAD are answered here.")
         status, body = probe(self._environ)
         content_type = "application/json" if body.startswith(b"{") else "text/plain; version=0.0.4; charset=utf-8"

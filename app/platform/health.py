@@ -48,12 +48,8 @@ class Readiness:
                 problems.append("database: behind the code, run `flask db upgrade`")
             elif state == "newer":
                 warnings.append("database: newer than the code, as after a rollback")
-        body = {
-            "status": "unavailable" if problems else "ready",
-            "version": self._version,
-            "problems": problems,
-            "warnings": warnings,
-        }
+        status = "unavailable" if problems else "ready"
+        body = {"status": status, "version": self._version, "problems": problems, "warnings": warnings}
         return "503 Service Unavailable" if problems else "200 OK", json.dumps(body).encode() + b"\n"
 
 

@@ -5,6 +5,7 @@ never raise into a request: a full disk or a closed pipe loses the line, not the
 """
 
 import contextlib
+import functools
 import json
 import logging
 import logging.config
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from config import Config
+from config import Config, ConfigError
 
 ACCESS = "groundwork.access"
 LOG_FILE_BYTES = 10 * 1024 * 1024
@@ -25,9 +26,11 @@ PIPE_BUF = 4096  # bytes that Linux writes to a pipe in one piece (pipe(7))
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 _MASKED = re.compile(
-    r"((?:passw\w*|secret\w*|token|authorization|api[-_]?key|set-cookie|cookie)[\"']?\s*[=:]\s*)"
-    r"(?:(?:bearer|basic)\s+)?[\"']?[^\s\"',;&]+(?:;\s*[\w-]+=[^\s\"',;&]*)*"  # a cookie header has several
-    r"|(://[^\s:/@]*:)[^\s@/]+(?=@)",
+    r"((?:passw\w*|secret\w*|token|api[-_]?key|(?:proxy-)?authorization|set-cookie|cookie)[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'"  # quoted, with spaces and commas inside
+    r"|(?:bearer|basic|digest)\s+[^\s\"',;&]+"
+    r"|[^\s\"',;&]+(?:;\s*[\w-]+=[^\s\"',;&]*)*)"  # a cookie header has several
+    r"|(://[^\s:/@]*:)[^\s/]+(?=@)",
     re.IGNORECASE,
 )
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "color_message"}
@@ -63,7 +66,9 @@ class JsonFormatter(logging.Formatter):
             "request_id": getattr(record, "request_id", "-"),
             "pid": record.process,
         }
-        fields |= {key: value for key, value in vars(record).items() if key not in _RECORD_FIELDS}
+        for key, value in vars(record).items():
+            if key not in _RECORD_FIELDS:
+                fields[key] = mask(f"{key}={value}").removeprefix(f"{key}=") if isinstance(value, str) else value
         if record.exc_info:
             fields["traceback"] = mask(self.formatException(record.exc_info))
         if record.stack_info:
@@ -86,7 +91,11 @@ def _handler(settings: Config) -> dict[str, Any]:
     common = {"formatter": settings.LOG_FORMAT, "filters": ["request_id"]}
     if settings.LOG_FILE is None:
         return {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"} | common
-    settings.LOG_FILE.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.LOG_FILE.parent.mkdir(parents=True, exist_ok=True)
+        settings.LOG_FILE.open("ab").close()
+    except OSError as error:
+        raise ConfigError(f"LOG_FILE: {settings.LOG_FILE} can not be written ({error.strerror}). Own it.") from None
     return {
         # Rotates under a lock file, so that many processes can share the log, on Windows too.
         "class": "app.platform.log_file.SharedLogFile",
@@ -134,9 +143,11 @@ def access_writer(settings: Config) -> Callable[..., None] | None:
     The line is one `write` of at most PIPE_BUF bytes, so lines of several workers never mix.
     Writing it raw instead of through logging saves 13 µs a request (stdlib handler 21, raw write 8).
     """
-    if settings.LOG_LEVEL not in {"DEBUG", "INFO"}:
-        return None
-    emit: Callable[[str], None] = logging.getLogger(ACCESS).info if settings.LOG_FILE else _write_to_stderr
+    if settings.LOG_LEVEL not in {"DEBUG", "INFO"} or "WERKZEUG_RUN_MAIN" in os.environ:
+        return None  # the development server writes its own
+    emit: Callable[[str], None] = _write_to_stderr
+    if settings.LOG_FILE:
+        from app.platform.log_file import write_line as emit
     line = _console_line if settings.LOG_FORMAT == "console" else _json_line
 
     def write(*fields: Any) -> None:
@@ -150,21 +161,16 @@ def _write_to_stderr(line: str) -> None:
         os.write(2, line.encode() + b"\n")
 
 
-class _Second:
-    """The text of the current second, so that a busy worker formats it once and not per request."""
-
-    now = 0
-    text = ""
+@functools.lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return timestamp(seconds)[:-4]  # formatted once a second, not per request
 
 
 def _json_line(
     ended: float, request: str, method: str, path: str, status: str, seconds: float, size: str, client: str, agent: str
 ) -> str:
-    second = int(ended)
-    if second != _Second.now:
-        _Second.text, _Second.now = timestamp(second)[:-4], second
     line = (
-        f'{{"time":"{_Second.text}{int(ended % 1 * 1000):03d}Z","level":"info","logger":"access",'
+        f'{{"time":"{_second(int(ended))}{int(ended % 1 * 1000):03d}Z","level":"info","logger":"access",'
         f'"request_id":"{request}",'
         f'"method":{_quote(method[:20])},"path":{_quote(path[:1000])},"status":{status},"ms":{seconds * 1000:.2f},'
         f'"bytes":{size},"client":{_quote(client)},"agent":{_quote(agent[:200])},"pid":{os.getpid()}}}'
@@ -179,4 +185,4 @@ def _console_line(
     ended: float, request: str, method: str, path: str, status: str, seconds: float, size: str, client: str, agent: str
 ) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(ended))
-    return f"{clock} {status} {method[:20]:<6} {_quote(path[:1000])[1:-1]} {seconds * 1000:.1f} ms {request}"
+    return f"{clock} {status} {method[:20]:<6} {_quote(path[:600])[1:-1]} {seconds * 1000:.1f} ms {request}"

@@ -6,6 +6,7 @@ its numbers in a file there and any worker answers for all. Without it (flask ru
 
 import hmac
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -21,16 +22,27 @@ from config import Config
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 DURATION = "http_request_duration_seconds"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
+_PROXY_HEADERS = frozenset({"HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP"})
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def make_folder(inherited: bool = False) -> None:
-    """Where the workers of this parent count; a parent that hands over passes its folder on."""
-    own = Path(tempfile.gettempdir()) / f"groundwork-metrics-{os.getpid()}"
-    folder = Path(os.environ.setdefault(FOLDER, str(own)))
-    if not inherited:
-        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed and had this one's pid
-    folder.mkdir(mode=0o700, exist_ok=True)
+def folder_of(instance: Path) -> Path:
+    """Where the workers of this parent count. Never a folder that the user named: it is emptied."""
+    return instance / "run" / f"metrics-{os.getpid()}"
+
+
+def make_folder(instance: Path, inherited: bool = False) -> None:
+    """For the server's parent; one that took over from another (`inherited`) counts on in that one's folder."""
+    if inherited and Path(os.environ.get(FOLDER, "")).is_dir():
+        return
+    folder = folder_of(instance)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed and had this one's number
+        folder.mkdir(parents=True)
+    except OSError:  # a read-only instance folder
+        folder = Path(tempfile.mkdtemp(prefix="groundwork-metrics-"))
+    os.environ[FOLDER] = str(folder)
 
 
 def remove_folder() -> None:
@@ -108,5 +120,8 @@ class Endpoint:
 
 def is_local(environ: dict[str, Any]) -> bool:
     """Asked from this machine, and no proxy spoke for somebody else: behind one every visitor comes from loopback."""
-    forwarded = any(name.startswith("HTTP_X_FORWARDED_") or name == "HTTP_FORWARDED" for name in environ)
-    return not forwarded and environ.get("REMOTE_ADDR") in {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    if any(name.startswith("HTTP_X_FORWARDED_") or name in _PROXY_HEADERS for name in environ):
+        return False
+    # The name too: a page of another site whose name was pointed to 127.0.0.1 runs in a browser on this machine.
+    host = re.sub(r":\d+$", "", environ.get("HTTP_HOST", ""))
+    return host in _LOCAL_HOSTS and environ.get("REMOTE_ADDR") in {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

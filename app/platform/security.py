@@ -3,18 +3,17 @@
 And what Werkzeug would read without a limit: thousands of form fields, numbers in the digits of every script.
 """
 
-import functools
 import io
 import re
 import secrets
-from collections.abc import Callable
 from typing import IO, Any
 
 from flask import Flask, Request, request
-from flask_wtf import CSRFProtect
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter
+
+from app.extensions import csrf
 
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 NONCE = "groundwork.csp_nonce"  # key in the WSGI environment
@@ -137,30 +136,24 @@ class PlainInteger(IntegerConverter):
     regex = "[0-9]+"  # Werkzeug's \d+ gives a page one more address in each script that has digits
 
 
-def init_app(app: Flask, csrf: CSRFProtect) -> None:
-    app.request_class = LimitedRequest
+class Application(Flask):
+    """Flask, with the CSRF check in front of every view that an unsafe method reaches, whenever it was registered.
+
+    Flask-WTF's own hook runs on every request, 7 µs each; safe ones need none.
+    """
+
+    request_class = LimitedRequest
+
+    def dispatch_request(self) -> Any:
+        if request.method in UNSAFE_METHODS and request.routing_exception is None:
+            csrf.protect(apply_exemptions=True)  # of views and blueprints marked with @csrf.exempt
+        return super().dispatch_request()
+
+
+def init_app(app: Flask) -> None:
     app.url_map.converters["int"] = PlainInteger
     app.jinja_env.globals["csp_nonce"] = csp_nonce
     # The token lives as long as the session: a form left open over lunch must still post.
     app.config |= {"WTF_CSRF_TIME_LIMIT": None, "WTF_CSRF_CHECK_DEFAULT": False}
     csrf.init_app(app)
-    # Flask-WTF's hook runs on every request, 7 µs each; `protect_unsafe_routes` does its work where it matters.
-    app.before_request_funcs[None].pop()
-
-
-def protect_unsafe_routes(app: Flask, csrf: CSRFProtect) -> None:
-    """Puts the CSRF check in front of every view that takes an unsafe method; call it after the last route."""
-    for endpoint, view in list(app.view_functions.items()):
-        methods = {method for rule in app.url_map.iter_rules(endpoint) for method in rule.methods or ()}
-        if methods & UNSAFE_METHODS:
-            app.view_functions[endpoint] = _protected(view, csrf)
-
-
-def _protected(view: Callable[..., Any], csrf: CSRFProtect) -> Callable[..., Any]:
-    @functools.wraps(view)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        if request.method in UNSAFE_METHODS:
-            csrf.protect(apply_exemptions=True)  # of views and blueprints marked with @csrf.exempt
-        return view(*args, **kwargs)
-
-    return checked
+    app.before_request_funcs[None].pop()  # Flask-WTF's hook: Application does its work

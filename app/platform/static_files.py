@@ -11,6 +11,8 @@ import logging
 import os
 import re
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from flask import Flask
 from whitenoise import WhiteNoise
 
 HASHED = re.compile(r"\.[0-9a-f]{12}\.\w+$")
+KEPT = 30  # days, for the files of earlier releases
 SHORT_LIFE = 60  # seconds, for a file asked for by its plain name
 _TEXT = frozenset({".css", ".js", ".svg", ".txt", ".json", ".webmanifest", ".map"})
 _log = logging.getLogger("groundwork.static")
@@ -50,11 +53,25 @@ def init_app(app: Flask, published: Path) -> None:
         immutable_file_test=lambda path, url: bool(HASHED.search(url)),
         allow_all_origins=False,
     )
+    for earlier in _published_before(published, keep=set(hashed.values())):
+        noise.add_file_to_dictionary(f"{app.static_url_path}/{earlier}", str(published / earlier))
     for name, file in names.items():
         noise.add_file_to_dictionary(f"{app.static_url_path}/{name}", str(file))
         copy = published / hashed[name]
         noise.add_file_to_dictionary(f"{app.static_url_path}/{hashed[name]}", str(copy if copy.exists() else file))
     app.wsgi_app = noise  # type: ignore[method-assign]
+
+
+def _published_before(published: Path, keep: set[str]) -> Iterator[str]:
+    """What pages that browsers still show refer to; after KEPT days nobody does, and it is removed."""
+    for file in published.rglob("*"):
+        name = file.relative_to(published).as_posix()
+        if not HASHED.search(name.removesuffix(".gz")) or name.removesuffix(".gz") in keep:
+            continue
+        if time.time() - file.stat().st_mtime > KEPT * 86400:
+            file.unlink(missing_ok=True)
+        elif file.suffix != ".gz":
+            yield name
 
 
 def _hashed_name(name: str, file: Path) -> str:
@@ -65,7 +82,8 @@ def _hashed_name(name: str, file: Path) -> str:
 
 def _publish(file: Path, target: Path) -> None:
     if target.exists():
-        return  # the name holds the content's hash, so it is the same file
+        os.utime(target)  # the name holds the content's hash, so it is the same file, and still in use
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     data = file.read_bytes()
     if file.suffix in _TEXT and len(smaller := gzip.compress(data, mtime=0)) < len(data) * 0.95:

@@ -1,4 +1,4 @@
-"""A served site with posts, one without, and a browser that remembers what went wrong on its pages."""
+"""A served site, and a browser that remembers what went wrong on its pages."""
 
 import os
 import shutil
@@ -29,26 +29,25 @@ QUIET = [  # as root in a container, and without calls of the browser's own to o
     "--disable-sync",
 ]
 START_SECONDS = 20
+EXPECTED_STATUS = ("status of 404 (NOT FOUND)", "status of 422 (UNPROCESSABLE ENTITY)")  # Chromium logs these pages
 
 
 @contextmanager
-def _served(instance: Path, posts: int) -> Iterator[str]:
+def served(instance: Path, application: str, *prepare: str) -> Iterator[str]:
+    """The address of `application` with a migrated database, after `flask <prepare>` if something is given."""
     environment = {
         **os.environ,
         "INSTANCE_PATH": str(instance),
         "APP_ENV": "production",
         "DATABASE_URL": "sqlite:///app.db",
     }
-    flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
-    subprocess.run([*flask, "db", "upgrade"], cwd=ROOT, env=environment, check=True, capture_output=True)
-    if posts:
-        subprocess.run(
-            [*flask, "seed", "--count", str(posts)], cwd=ROOT, env=environment, check=True, capture_output=True
-        )
+    flask = [sys.executable, "-m", "flask", "--app", application]
+    for command in filter(None, [("db", "upgrade"), prepare]):
+        subprocess.run([*flask, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
     with socket.create_server(("127.0.0.1", 0)) as spare:
         address = f"127.0.0.1:{spare.getsockname()[1]}"
     with (instance / "server.log").open("wb") as log:
-        serve = [sys.executable, "-m", "waitress", f"--listen={address}", "wsgi:app"]
+        serve = [sys.executable, "-m", "waitress", f"--listen={address}", f"{application}:app"]
         server = subprocess.Popen(serve, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         _wait_until_ready(f"http://{address}/ready", server, instance / "server.log")
@@ -79,14 +78,8 @@ def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> N
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a site with 45 posts: three pages of them."""
-    with _served(tmp_path_factory.mktemp("site"), posts=45) as address:
-        yield address
-
-
-@pytest.fixture(scope="session")
-def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with _served(tmp_path_factory.mktemp("empty_site"), posts=0) as address:
+    """The address of the application with the counters of benchmarks/work.py: a list, a form, moments."""
+    with served(tmp_path_factory.mktemp("site"), "benchmarks.work", "make-counters") as address:
         yield address
 
 
@@ -119,3 +112,37 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     yield open_
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(params=[390, 1280], ids=["telephone", "desk"])
+def width(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+@pytest.fixture(params=["light", "dark"])
+def window(request: pytest.FixtureRequest, width: int) -> dict[str, Any]:
+    return {"viewport": {"width": width, "height": 844}, "color_scheme": request.param}
+
+
+def assert_sound(page: Any, site: str) -> None:
+    assert [error for error in page.console_errors if not error.endswith(EXPECTED_STATUS)] == []
+    assert [address for address in page.addresses if not address.startswith((f"{site}/", "data:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert page.evaluate("document.styleSheets.length") == 2
+    assert page.locator("h1").count() == 1
+
+
+def assert_focus_is_always_visible(page: Any) -> None:
+    controls = page.locator("a:visible, button:visible, input:visible, textarea:visible").count()
+    seen = set()
+    for _ in range(controls + 1):  # one more, because the round leads through the browser itself
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        if not focused.count():
+            continue
+        style, thickness = focused.evaluate(
+            "e => [getComputedStyle(e).outlineStyle, parseFloat(getComputedStyle(e).outlineWidth)]"
+        )
+        assert (style, thickness) >= ("solid", 2), focused.evaluate("e => e.outerHTML")
+        seen.add(focused.evaluate("e => e.outerHTML"))
+    assert len(seen) == controls

@@ -1,25 +1,14 @@
 """A visitor with a browser's manners: reads the form, sends its token back, keeps cookies."""
 
 import re
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from app.extensions import db
-from app.platform.database import utc_now, write_unit
-from app.posts.models import Post
-
-
-def stored(app: Flask) -> list[Post]:
-    """All posts, oldest first."""
-    with app.app_context():
-        return list(db.session.scalars(select(Post).order_by(Post.id)))
+from tests.features.letters import add_letters
 
 
 class Visitor:
@@ -43,13 +32,6 @@ def visitor(client: FlaskClient) -> Visitor:
 
 
 @pytest.fixture
-def add_posts(app: Flask) -> Callable[..., None]:
-    """`add_posts(3)`: posts 1 to 3, titled "Post 1" to "Post 3", an hour apart."""
-
-    def add(count: int, **values: Any) -> None:
-        with app.app_context(), write_unit():
-            for number in range(1, count + 1):
-                made = utc_now() - timedelta(hours=count - number)
-                db.session.add(Post(**{"title": f"Post {number}", "body": "Some text.", "created_at": made} | values))
-
-    return add
+def letters(app: Flask) -> list[str]:
+    """The texts that were sent to the small feature of tests/features/letters.py, which `app` then has."""
+    return add_letters(app)

@@ -25,11 +25,13 @@ def test_every_server_has_a_name(environ: dict[str, object], name: str, visitor:
     assert f"<dd>{name}</dd>" in page.text
 
 
+@pytest.mark.usefixtures("letters")
 def test_the_navigation_marks_where_the_visitor_is(visitor: Visitor) -> None:
     page = visitor.get("/about").text
     assert '<a href="/about" aria-current="page">About</a>' in page
-    assert '<a href="/posts/">Posts</a>' in page
-    assert '<a href="/posts/" aria-current="true">Posts</a>' in visitor.get("/posts/new").text
+    assert '<a href="/letters/">Letters</a>' in page
+    assert '<a href="/letters/" aria-current="page">Letters</a>' in visitor.get("/letters/").text
+    assert '<a href="/letters/" aria-current="true">Letters</a>' in visitor.get("/letters/new").text
 
 
 def test_the_name_of_the_application_is_one_setting(make_app: Callable[..., Flask]) -> None:
@@ -38,7 +40,8 @@ def test_the_name_of_the_application_is_one_setting(make_app: Callable[..., Flas
     assert "Groundwork" not in page
 
 
-@pytest.mark.parametrize("path", ["/", "/about", "/posts/", "/posts/new", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/about", "/letters/", "/letters/new", "/nowhere"])
+@pytest.mark.usefixtures("letters")
 def test_pages_work_under_the_strict_content_policy(path: str, visitor: Visitor) -> None:
     page = visitor.get(path).text
     assert page.startswith("<!doctype html>\n<html lang=")
@@ -49,7 +52,8 @@ def test_pages_work_under_the_strict_content_policy(path: str, visitor: Visitor)
     assert 'src="http' not in page
 
 
-@pytest.mark.parametrize("path", ["/", "/about", "/posts/", "/posts/new"])
+@pytest.mark.parametrize("path", ["/", "/about", "/letters/", "/letters/new"])
+@pytest.mark.usefixtures("letters")
 def test_head_is_get_without_a_body(path: str, client: FlaskClient) -> None:
     head, get = client.head(path), client.get(path)
     assert (head.status_code, head.data) == (200, b"")
@@ -58,20 +62,22 @@ def test_head_is_get_without_a_body(path: str, client: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/", {"GET"}), ("/about", {"GET"}), ("/posts/new", {"GET", "POST"}), ("/posts/1/applause", {"POST"})],
+    [("/", {"GET"}), ("/about", {"GET"}), ("/letters/new", {"GET", "POST"}), ("/letters/1/answer", {"POST"})],
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "FOO", "OPTIONS"])
+@pytest.mark.usefixtures("letters")
 def test_other_methods_are_told_which_are_right(method: str, path: str, allowed: set[str], client: FlaskClient) -> None:
     answer = client.open(path, method=method)
     assert answer.status_code == (200 if method == "OPTIONS" else 405)
     assert set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"} == allowed
 
 
+@pytest.mark.usefixtures("letters")
 def test_an_address_that_does_not_exist_shows_the_way_back(visitor: Visitor) -> None:
     page = visitor.get("/<script>alert(1)</script>")
     assert page.status_code == 404
     assert "There is nothing at this address" in page.text
-    assert 'href="/posts/"' in page.text
+    assert page.text.count('href="/letters/"') == 2, "in the navigation, and below the words"
     assert "alert(1)" not in page.text
 
 

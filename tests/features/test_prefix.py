@@ -8,6 +8,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import Client, TestResponse
 
+from tests.features.letters import add_letters
+
 SITE = "https://www.example.com"
 
 
@@ -32,21 +34,23 @@ def proxy(app: Flask, cut: bool) -> Client:
 
 @pytest.mark.parametrize("cut", [True, False], ids=["the proxy cuts the prefix", "the proxy keeps it"])
 def test_everything_works_below_a_prefix(cut: bool, make_app: Callable[..., Flask]) -> None:
-    client = proxy(make_app(TRUSTED_PROXIES=1), cut)
+    app = make_app(TRUSTED_PROXIES=1, TRUSTED_HOSTS=("www.example.com",))
+    letters, client = add_letters(app), proxy(app, cut)
 
     def browse(path: str, **options: Any) -> TestResponse:
         return client.open(path, base_url=SITE, buffered=True, **options)
 
-    form = browse("/myapp/posts/new").text
+    form = browse("/myapp/letters/new").text
     links = re.findall(r'(?:href|src|action)="(/[^"]*)"', form)
     assert len(links) > 5
     for link in links:
         assert link.startswith("/myapp/")
         assert browse(link).status_code == 200
     (token,) = re.findall(r'name="csrf_token"[^>]* value="([^"]+)"', form)
-    data = {"csrf_token": token, "title": "t", "body": "b"}
-    published = browse("/myapp/posts/new", method="POST", data=data, headers={"Referer": f"{SITE}/myapp/posts/new"})
-    assert (published.status_code, published.headers["Location"]) == (303, "/myapp/posts/1")
-    assert "Your post is published." in browse("/myapp/posts/1").text
-    assert browse("/myapp/posts?before=7").headers["Location"] == f"{SITE}/myapp/posts/?before=7"
+    data = {"csrf_token": token, "text": "t"}
+    sent = browse("/myapp/letters/new", method="POST", data=data, headers={"Referer": f"{SITE}/myapp/letters/new"})
+    assert (sent.status_code, sent.headers["Location"]) == (303, "/myapp/letters/")
+    assert letters == ["t"]
+    assert "Your letter is on its way." in browse("/myapp/letters/").text
+    assert browse("/myapp/letters?before=7").headers["Location"] == f"{SITE}/myapp/letters/?before=7"
     assert 'data-burst="/myapp/health"' in browse("/myapp/").text

@@ -1,23 +1,50 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.servers import flask
+from benchmarks.servers import WORK, flask
+from tests.servers import services
+from tests.servers.project import Project, stamp_for
 
 
 @pytest.fixture(scope="session")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("seeded")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
     flask(folder, "db", "upgrade")
-    flask(folder, "seed", "--count", "45")
+    flask(folder, "make-counters", application=WORK)
     return folder / "app.db"
 
 
 @pytest.fixture
-def instance(tmp_path: Path, seeded: Path) -> Path:
-    """An instance folder with a migrated database and 45 posts."""
+def instance(tmp_path: Path, prepared: Path) -> Path:
+    """An instance folder with a migrated database and the counters of benchmarks/work.py."""
     folder = tmp_path / "instance"
     folder.mkdir()
-    shutil.copy(seeded, folder / "app.db")
+    shutil.copy(prepared, folder / "app.db")
     return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    project = Project(tmp_path / "Grün werk")
+    stamp_for(project)
+    yield project
+    project.kill()
+
+
+@pytest.fixture(scope="module")
+def database_url() -> Iterator[str]:
+    if services.postgres_binaries() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with services.postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    if not services.shutil.which("redis-server"):
+        pytest.skip("Redis is not installed (Debian: apt-get install redis-server)")
+    with services.redis() as url:
+        yield url

@@ -1,16 +1,18 @@
 """scripts/reload.sh under load, and onto code that can not serve."""
 
+import os
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from app.platform import migrations
 from benchmarks.load import Load
-from tests.servers.running import free_port, get, wait_until
-from tests.servers.test_start import Project, project
-
-__all__ = ["project"]
+from tests.servers.project import Project
+from tests.servers.running import Running, free_port, get, is_alive, wait_until
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def serving(project: Project) -> Project:
 def test_a_reload_loses_no_request_and_brings_the_new_code(serving: Project) -> None:
     view = serving.folder / "app/pages/views.py"
     before = serving.pid()
-    with Load(serving.port, "/", "/posts/", "/health") as load:
+    with Load(serving.port, "/", "/ready", "/health") as load:
         for number in range(2):
             text = view.read_text()
             view.write_text(text.replace("def about() -> str:", f"def about() -> str:\n    return 'code {number}'"))
@@ -63,8 +65,9 @@ def break_settings(folder: Path) -> str:
 
 
 def break_readiness(folder: Path) -> str:
+    known, _ = migrations.revisions(migrations.FOLDER)
     (folder / "migrations/versions/20990101_ffff_more.py").write_text(
-        'revision = "ffff"\ndown_revision = "1a5d0c9e7b24"\n\ndef upgrade():\n    pass\n'
+        f'revision = "ffff"\ndown_revision = {tuple(known)}\n\ndef upgrade():\n    pass\n'
     )
     return "database: behind the code, run `flask db upgrade`"
 
@@ -77,7 +80,7 @@ def break_dependencies(folder: Path) -> str:
 @pytest.mark.parametrize("break_it", [break_import, break_settings, break_readiness, break_dependencies])
 def test_a_reload_onto_what_can_not_serve_is_refused_and_nobody_notices(serving: Project, break_it) -> None:
     before = serving.pid()
-    with Load(serving.port, "/", "/posts/", keep_alive=3, close=3) as load:
+    with Load(serving.port, "/", "/about", keep_alive=3, close=3) as load:
         message = break_it(serving.folder)
         started = time.monotonic()
         refused = serving.run("reload.sh")
@@ -103,14 +106,94 @@ def test_a_new_master_that_dies_leaves_the_old_one_serving(serving: Project) -> 
     assert get(serving.port, "/")[0] == 200
 
 
-def test_a_reload_of_process_1_is_refused_with_the_reason(serving: Project) -> None:
+def test_a_reload_of_process_1_is_refused_with_the_reason(project: Project) -> None:
+    """In a process namespace of its own, as in a container, where the end of process 1 is the end of all."""
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("only root may make a process namespace (unshare)")
+    port = free_port()
+    start = [str(project.folder / "scripts/start.sh"), "-p", str(port)]
+    container = Running(["unshare", "--pid", "--fork", "--mount-proc", *start], env=project.settings)
+    try:
+        wait_until(lambda: _health(port), 30, lambda: container.output)
+        assert project.pid() == 1
+        (first,) = container.children()
+        inside = ["nsenter", "--target", str(first), "--pid", "--mount", str(project.folder / "scripts/reload.sh")]
+        refused = subprocess.run(inside, env=project.settings, capture_output=True, text=True, timeout=60, check=False)
+        assert refused.returncode != 0
+        assert "Containers roll" in refused.stderr
+        assert _health(port)
+        os.kill(first, signal.SIGTERM)
+        container.end()
+    finally:
+        container.kill()
+        for pid_file in (project.folder / "instance/run").glob("*.pid"):
+            pid_file.unlink()  # it names process 1, which is somebody else's out here
+
+
+def test_another_process_with_the_number_of_a_dead_server_is_left_alone(project: Project) -> None:
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        run = project.folder / "instance/run"
+        run.mkdir(parents=True)
+        (run / "8080.gunicorn.pid").write_text(f"{bystander.pid}\n")
+        stopped = project.run("stop.sh")
+        assert stopped.returncode == 1
+        assert "no server of this folder is running" in stopped.stderr
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_only_the_port_that_was_named_is_stopped(serving: Project) -> None:
+    part = str(serving.port)[-2:]
+    stopped = serving.run("stop.sh", "-p", part)
+    assert stopped.returncode == 1
+    assert f"no server of this folder is running on port {part}" in stopped.stderr
+    assert _health(serving.port)
+
+
+def test_a_stop_during_a_reload_waits_and_stops_the_server_that_is_left(serving: Project) -> None:
+    reload = serving.foreground(script="reload.sh")
+    try:
+        reload.line_with("hand-over")
+        stopped = serving.run("stop.sh")
+        assert stopped.returncode == 0, stopped.stderr
+        assert "Waiting for process" in stopped.stderr
+        assert reload.end() == 0, reload.output
+        assert not _health(serving.port)
+        assert not list((serving.folder / "instance/run").glob("*.pid*"))
+    finally:
+        reload.kill()
+
+
+def test_a_reload_that_was_cut_off_does_not_keep_the_next_one_from_the_new_code(serving: Project) -> None:
     (pid_file,) = (serving.folder / "instance/run").glob("*.pid")
-    real = pid_file.read_text()
-    pid_file.write_text("1\n")
+    os.kill(serving.pid(), signal.SIGUSR2)
+    left_over = int(wait_until(lambda: _text(pid_file.with_name(pid_file.name + ".2")), 20))
+    view = serving.folder / "app/pages/views.py"
+    view.write_text(view.read_text().replace("def about() -> str:", "def about() -> str:\n    return 'newest'"))
+    reloaded = serving.run("reload.sh")
+    assert reloaded.returncode == 0, reloaded.stderr
+    assert get(serving.port, "/about")[2] == "newest"
+    assert not is_alive(left_over)
+
+
+def _text(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
+
+
+def test_a_reload_refuses_another_address_and_says_what_to_do(serving: Project) -> None:
+    (serving.folder / ".env").write_text("PORT=9\n")
     refused = serving.run("reload.sh")
-    pid_file.write_text(real)
     assert refused.returncode != 0
-    assert "Containers roll" in refused.stderr
+    assert "HOST or PORT in .env has changed" in refused.stderr
+
+
+def test_a_broken_env_file_does_not_prevent_a_stop(serving: Project) -> None:
+    (serving.folder / ".env").write_text("LOG_LEVEL=LOUD\nWORKERS=many\n")
+    assert serving.run("stop.sh").returncode == 0
+    assert not _health(serving.port)
 
 
 def test_a_reload_without_a_server_or_with_another_server_says_so(project: Project) -> None:

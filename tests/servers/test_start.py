@@ -2,82 +2,15 @@
 
 import http.client
 import json
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.servers import ROOT, environment
+from tests.servers.project import Project
 from tests.servers.running import Running, free_port, get, is_alive, wait_until
-
-NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv*", "instance", "__pycache__", ".*_cache", ".hypothesis", ".coverage*"
-)
-
-
-class Project:
-    """A copy of the project, with the environment of this one unless it is to make its own."""
-
-    def __init__(self, folder: Path, environment_too: bool = True) -> None:
-        self.folder = folder
-        shutil.copytree(ROOT, folder, ignore=NOT_COPIED)
-        if environment_too:
-            (folder / ".venv").symlink_to(sys.prefix)
-        self.settings = environment(folder / "instance")
-        del self.settings["INSTANCE_PATH"]
-        self.settings["TMPDIR"] = str(folder)
-
-    def run(self, script: str, *options: str, **settings: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(self.folder / "scripts" / script), *options],
-            env=self.settings | {name: str(value) for name, value in settings.items()},
-            cwd="/",
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def foreground(self, *options: str, script: str = "start.sh", **settings: object) -> Running:
-        env = self.settings | {name: str(value) for name, value in settings.items()}
-        return Running([self.folder / "scripts" / script, *options], env=env, cwd="/")
-
-    def pid(self) -> int:
-        (pid_file,) = (self.folder / "instance/run").glob("*.pid")
-        return int(pid_file.read_text())
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    project = Project(tmp_path / "Grün werk")
-    stamp_for(project)
-    yield project
-    for pid_file in (project.folder / "instance/run").glob("*.pid"):
-        try:
-            os.kill(int(pid_file.read_text()), signal.SIGKILL)
-        except (OSError, ValueError):
-            continue
-
-
-def stamp_for(project: Project) -> None:
-    """Says that the borrowed environment is installed here, as start.sh would have written it."""
-    venv = project.folder / ".venv"
-    venv.unlink()
-    venv.mkdir()
-    for part in Path(sys.prefix).iterdir():
-        if part.name != "installed":
-            (venv / part.name).symlink_to(part)
-    text = f"# {project.folder}\n" + (project.folder / "requirements.txt").read_text()
-    text += (project.folder / "requirements-uwsgi.txt").read_text()
-    (venv / "installed").write_text(text)
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "waitress", "uwsgi"])
@@ -89,7 +22,7 @@ def test_one_command_serves_in_a_folder_with_spaces_and_umlauts(project: Project
     try:
         wait_until(lambda: answers(port), 40, lambda: running.output)
         assert json.loads(get(port, "/ready")[2])["status"] == "ready"
-        assert get(port, "/posts/")[0] == 200
+        assert get(port, "/about")[0] == 200
         assert (project.folder / "instance/secret_key").stat().st_mode & 0o777 == 0o600
         assert project.pid() == running.process.pid, "signals must reach the server itself"
         running.process.terminate()
@@ -145,7 +78,7 @@ def test_a_stopping_server_first_tells_the_load_balancer(project: Project) -> No
     try:
         wait_until(lambda: get(port, "/ready")[0] == 503, 4)
         assert "draining" in get(port, "/ready")[2]
-        assert get(port, "/posts/")[0] == 200, "requests are still answered"
+        assert get(port, "/about")[0] == 200, "requests are still answered"
         assert stop.end() == 0
     finally:
         stop.kill()
@@ -247,7 +180,7 @@ def test_concurrent_requests_are_all_answered_on_a_default_start(project: Projec
     port = free_port()
     assert project.run("start.sh", "-d", "-p", str(port)).returncode == 0
     statuses: list[int] = []
-    threads = [threading.Thread(target=lambda: statuses.append(get(port, "/posts/")[0])) for _ in range(40)]
+    threads = [threading.Thread(target=lambda: statuses.append(get(port, "/")[0])) for _ in range(40)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -54,7 +54,8 @@ def test_a_request_is_one_line_that_says_what_an_operator_asks(ask: Ask, line: C
 
 @pytest.mark.parametrize("evil", ['a\r\n{"level":"error"}', 'quo"te', "\x1b[31mred", "back\\slash", "\u2028\x00"])
 def test_nobody_can_write_a_line_of_their_own(evil: str, ask: Ask, line: Callable[[], dict[str, Any]]) -> None:
-    serve(ask(**JSON), PATH_INFO=f"/{evil}", HTTP_USER_AGENT=evil, REQUEST_METHOD=evil, REMOTE_ADDR=evil)
+    path = f"/{evil}".encode().decode("latin-1")  # as WSGI carries it
+    serve(ask(**JSON), PATH_INFO=path, HTTP_USER_AGENT=evil, REQUEST_METHOD=evil, REMOTE_ADDR=evil)
     written = line()
     assert (written["path"], written["agent"]) == (f"/{evil}", evil)
     assert (written["level"], written["client"]) == ("info", evil)
@@ -68,7 +69,13 @@ def test_the_longest_line_is_still_written_in_one_piece(
     serve(ask(**JSON), PATH_INFO=f"/{text}", HTTP_USER_AGENT=text, REQUEST_METHOD=text, HTTP_X_REQUEST_ID="r" * 64)
     written = capfd.readouterr().err
     assert len(written) <= 4096  # PIPE_BUF: what is longer may be mixed with another worker's line
-    assert json.loads(written)["path"].startswith(f"/{text[:249]}")
+    shown = "\ufffd" if character == "\xe4" else character  # a byte that is no UTF-8
+    assert json.loads(written)["path"].startswith(f"/{shown * 249}")
+
+
+def test_a_path_in_another_script_is_readable(ask: Ask, capfd: pytest.CaptureFixture[str]) -> None:
+    serve(ask(**JSON), PATH_INFO="/größe/名".encode().decode("latin-1"))
+    assert json.loads(capfd.readouterr().err)["path"] == "/größe/名"
 
 
 def test_a_line_in_the_console_is_for_people(ask: Ask, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,16 +1,16 @@
 """What an operator runs: `flask settings show`, and `flask prepare`, which a start begins with."""
 
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import inspect
 
 from app import create_app
 from app.extensions import db
-from app.platform import commands
+from app.platform import commands, migrations
 from config import Config, TestingConfig
 
 
@@ -66,25 +66,28 @@ def test_a_password_in_the_query_of_a_url_is_masked_too(url: str) -> None:
 
 
 def prepare(instance: Path, **settings: object) -> tuple[int, str, str]:
-    app = create_app(TestingConfig(INSTANCE_PATH=instance, **settings))
+    app = create_app(TestingConfig(INSTANCE_PATH=instance, DATABASE_URL="sqlite:///app.db", **settings))
     result = app.test_cli_runner().invoke(args=["prepare"])
     with app.app_context():
         db.engine.dispose()
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_prepare_migrates_and_says_where_the_pid_file_goes(tmp_path: Path, free_port: int) -> None:
+def test_prepare_migrates_and_says_how_the_address_is_called(tmp_path: Path, free_port: int) -> None:
     code, output, _ = prepare(tmp_path, HOST="127.0.0.1", PORT=free_port)
-    assert (code, output) == (0, f"{tmp_path}/run/{free_port}\n")
+    assert (code, output) == (0, f"{free_port}\n\n")
     assert (tmp_path / f"run/{free_port}.address").read_text() == f"127.0.0.1\n{free_port}\n"
-    with create_app(TestingConfig(INSTANCE_PATH=tmp_path)).app_context():
-        assert "posts" in inspect(db.engine).get_table_names()
+    with create_app(TestingConfig(INSTANCE_PATH=tmp_path, DATABASE_URL="sqlite:///app.db")).app_context():
+        with db.engine.connect() as connection:
+            assert migrations.state(connection) == "current"
         db.engine.dispose()
 
 
 def test_prepare_names_a_unix_socket_by_its_file(tmp_path: Path) -> None:
-    code, output, _ = prepare(tmp_path, HOST="unix:/run/shop.sock", TRUSTED_PROXIES=1)
-    assert (code, output) == (0, f"{tmp_path}/run/shop\n")
+    log = tmp_path / "shop.log"
+    code, output, _ = prepare(tmp_path, HOST="unix:/run/shop.sock", TRUSTED_PROXIES=1, LOG_FILE=log)
+    logging.getLogger().handlers[0].close()
+    assert (code, output) == (0, f"shop\n{log}\n")
 
 
 def test_prepare_can_be_run_again(tmp_path: Path, free_port: int) -> None:

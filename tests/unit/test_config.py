@@ -216,10 +216,18 @@ def test_the_environment_is_chosen_by_name(
     assert ("name it APP_ENV" in capsys.readouterr().err) is noted
 
 
-def test_a_wrong_environment_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APP_ENV", "prodution")
-    with pytest.raises(ConfigError, match="none of development, production, testing"):
+@pytest.mark.parametrize("name", ["prodution", "testing"])
+def test_a_wrong_environment_name_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Testing too: its secret is known to everybody, and nothing must be served with it."""
+    monkeypatch.setenv("APP_ENV", name)
+    with pytest.raises(ConfigError, match="neither production nor development"):
         load_config()
+
+
+@pytest.mark.parametrize("host", ["*", "*.example.com", "https://www.example.com", "www.example.com:443", "a b"])
+def test_a_trusted_host_that_could_never_match_is_refused(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_HOSTS", host)
+    assert "takes names like www.example.com or .example.com" in fault_of()
 
 
 def test_development_listens_on_this_machine_only() -> None:
@@ -230,7 +238,8 @@ def test_development_listens_on_this_machine_only() -> None:
 def test_tests_read_neither_the_environment_nor_dotenv(dotenv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dotenv.write_text("DATABASE_URL=sqlite:///precious.db\n")
     monkeypatch.setenv("REDIS_URL", "redis://precious")
-    assert TestingConfig().DATABASE_URL == "sqlite:///app.db"
+    assert TestingConfig().DATABASE_URL == "sqlite://"
+    assert TestingConfig().INSTANCE_PATH != ROOT / "instance"
     assert load_config("testing").REDIS_URL is None
 
 

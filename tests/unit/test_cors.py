@@ -69,13 +69,14 @@ def test_a_plain_options_request_reaches_the_application(ask: Ask, echo: Echo) -
 def client(make_app: Callable[..., Flask]) -> FlaskClient:
     app = make_app(CORS_ORIGINS=(FRIEND,))
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.add_url_rule("/folder/", "folder", lambda: "folder")
     app.add_url_rule("/bad", "bad", lambda: abort(400))
     app.add_url_rule("/broken", "broken", lambda: 1 / 0)
     return app.test_client()
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/", 200), ("/posts", 308), ("/nowhere", 404), ("/bad", 400), ("/broken", 500)]
+    ("path", "status"), [("/", 200), ("/folder", 308), ("/nowhere", 404), ("/bad", 400), ("/broken", 500)]
 )
 def test_errors_can_be_read_by_a_friend_too(path: str, status: int, client: FlaskClient) -> None:
     answer = client.get(path, headers={"Origin": FRIEND})

@@ -5,35 +5,34 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from app.extensions import db
 from app.platform import database
-from app.platform.database import UtcDateTime, sqlite_path, use_wal, utc_now, write_unit
-from app.posts.models import Post
-from config import TestingConfig
+from app.platform.database import UtcDateTime, use_wal, utc_now, write_unit
+from tests.unit.notes import Note, make_table
 
 
 @pytest.fixture(autouse=True)
 def context(app: Flask) -> Iterator[None]:
     with app.app_context():
+        make_table()
         yield
 
 
 def titles() -> list[str]:
     with db.engine.connect() as other:  # what another process would see
-        return [row[0] for row in other.execute(text("SELECT title FROM posts ORDER BY id"))]
+        return [row[0] for row in other.execute(text("SELECT title FROM notes ORDER BY id"))]
 
 
 def test_a_write_unit_commits_at_its_end() -> None:
     with write_unit():
-        db.session.add(Post(title="kept", body="b"))
+        db.session.add(Note(title="kept"))
         assert titles() == []
     assert titles() == ["kept"]
 
@@ -42,7 +41,7 @@ def test_a_write_unit_commits_at_its_end() -> None:
 def test_a_write_unit_that_fails_leaves_nothing_behind(fault: type[BaseException]) -> None:
     def fail_halfway() -> None:
         with write_unit():
-            db.session.add(Post(title="half", body="b"))
+            db.session.add(Note(title="half"))
             db.session.flush()
             raise fault
 
@@ -51,48 +50,76 @@ def test_a_write_unit_that_fails_leaves_nothing_behind(fault: type[BaseException
     assert titles() == []
     assert not db.session().in_transaction(), "the lock is given back"
     with write_unit():
-        db.session.add(Post(title="next", body="b"))
+        db.session.add(Note(title="next"))
     assert titles() == ["next"]
 
 
 @pytest.mark.parametrize("change", ["new", "dirty", "deleted"])
 def test_changes_made_outside_are_refused_instead_of_lost(change: str) -> None:
     with write_unit():
-        db.session.add(Post(title="first", body="b"))
-    post = db.session.scalars(select(Post)).one()
+        db.session.add(Note(title="first"))
+    note = db.session.scalars(select(Note)).one()
     if change == "new":
-        db.session.add(Post(title="outside", body="b"))
+        db.session.add(Note(title="outside"))
     elif change == "dirty":
-        post.title = "changed"
+        note.title = "changed"
     else:
-        db.session.delete(post)
-    with pytest.raises(RuntimeError, match=r"outside write_unit\(\): make them inside"), write_unit():
+        db.session.delete(note)
+    with pytest.raises(RuntimeError, match=r"outside of this write_unit\(\)"), write_unit():
         pass
     assert titles() == ["first"]
 
 
-def test_what_others_have_committed_meanwhile_is_seen() -> None:
-    assert db.session.scalars(select(Post)).all() == []  # opens a read transaction
-    with db.engine.begin() as other:
-        other.execute(text("INSERT INTO posts (title, body, created_at) VALUES ('theirs', 'b', '2026-01-01')"))
+@pytest.mark.parametrize("written", ["flushed", "in bulk"])
+def test_what_was_sent_to_the_database_before_a_unit_is_refused_instead_of_lost(written: str) -> None:
+    if written == "flushed":
+        db.session.add(Note(title="outside"))
+        db.session.flush()
+    else:
+        db.session.execute(insert(Note).values(title="outside", stars=0, created_at=utc_now()))
+    with pytest.raises(RuntimeError, match=r"outside of this write_unit\(\)"), write_unit():
+        pass
+    db.session.rollback()
     with write_unit():
-        assert [post.title for post in db.session.scalars(select(Post))] == ["theirs"]
+        db.session.add(Note(title="inside"))
+    assert titles() == ["inside"]
+
+
+def test_a_unit_inside_a_unit_is_refused() -> None:
+    def nest() -> None:
+        with write_unit():
+            db.session.add(Note(title="outer"))
+            db.session.flush()
+            with write_unit():
+                pass
+
+    with pytest.raises(RuntimeError, match="nest no units"):
+        nest()
+    assert titles() == []
+
+
+def test_what_others_have_committed_meanwhile_is_seen() -> None:
+    assert db.session.scalars(select(Note)).all() == []  # opens a read transaction
+    with db.engine.begin() as other:
+        other.execute(text("INSERT INTO notes (title, stars, created_at) VALUES ('theirs', 0, '2026-01-01')"))
+    with write_unit():
+        assert [note.title for note in db.session.scalars(select(Note))] == ["theirs"]
 
 
 def test_two_threads_that_read_and_write_lose_nothing(app: Flask) -> None:
     with write_unit():
-        db.session.add(Post(title="counted", body="b"))
+        db.session.add(Note(title="counted"))
     together = threading.Barrier(2)
 
     def clap(times: int) -> None:
         together.wait(10)
         for _ in range(times):
             with app.app_context(), write_unit():
-                db.session.scalars(select(Post)).one().applause += 1
+                db.session.scalars(select(Note)).one().stars += 1
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(clap, [50, 50]))
-    assert db.session.scalars(select(Post.applause)).one() == 100
+    assert db.session.scalars(select(Note.stars)).one() == 100
 
 
 def test_a_writer_that_waits_too_long_is_told(monkeypatch: pytest.MonkeyPatch, make_app: Callable[..., Flask]) -> None:
@@ -105,7 +132,7 @@ def test_a_writer_that_waits_too_long_is_told(monkeypatch: pytest.MonkeyPatch, m
 
 def test_a_reader_never_waits_for_a_writer() -> None:
     with write_unit():
-        db.session.add(Post(title="unfinished", body="b"))
+        db.session.add(Note(title="unfinished"))
         db.session.flush()
         assert titles() == []
 
@@ -152,16 +179,16 @@ def test_processes_that_make_a_new_file_together_wait_for_each_other(monkeypatch
 )
 def test_a_moment_comes_back_as_the_same_moment_in_utc(moment: datetime) -> None:
     with write_unit():
-        db.session.add(post := Post(title="t", body="b", created_at=moment))
-    db.session.expire(post)
-    assert post.created_at == moment
-    assert post.created_at.utcoffset() == timedelta(0)
+        db.session.add(note := Note(title="t", created_at=moment))
+    db.session.expire(note)
+    assert note.created_at == moment
+    assert note.created_at.utcoffset() == timedelta(0)
 
 
 def test_a_new_row_knows_when_it_was_made() -> None:
     with write_unit():
-        db.session.add(post := Post(title="t", body="b"))
-    assert timedelta(0) <= utc_now() - post.created_at < timedelta(seconds=10)
+        db.session.add(note := Note(title="t"))
+    assert timedelta(0) <= utc_now() - note.created_at < timedelta(seconds=10)
 
 
 def test_no_moment_stays_no_moment_and_other_databases_zones_are_turned() -> None:
@@ -188,23 +215,9 @@ def test_postgresql_gets_short_limits_and_a_connection_per_thread(make_app: Call
         assert (db.engine.dialect.name, db.engine.driver) == ("postgresql", "psycopg")
 
 
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite:///app.db", "instance/app.db"),
-        ("sqlite:////srv/data/app.db", "/srv/data/app.db"),
-        ("sqlite:///:memory:", None),
-        ("postgresql://db/app", None),
-    ],
-)
-def test_the_sqlite_file_is_found(url: str, path: str | None, tmp_path: Path) -> None:
-    found = sqlite_path(TestingConfig(INSTANCE_PATH=tmp_path / "instance", DATABASE_URL=url))
-    assert found == (tmp_path / path if path else None)
-
-
 def test_a_database_in_memory_serves_too(make_app: Callable[..., Flask]) -> None:
     with make_app(DATABASE_URL="sqlite:///:memory:").app_context():
-        db.create_all()
+        make_table()
         with write_unit():
-            db.session.add(Post(title="t", body="b"))
-        assert db.session.scalars(select(Post.title)).one() == "t"
+            db.session.add(Note(title="t"))
+        assert db.session.scalars(select(Note.title)).one() == "t"

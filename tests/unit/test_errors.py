@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.extensions import db
 from app.platform.errors import AppError, bare_error, error_response, title
-from app.posts.models import Post
+from tests.unit.notes import Note, make_table
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Accept": "application/json"}
@@ -95,7 +95,7 @@ def test_a_feature_may_say_itself_when_to_come_back(failing: Callable[..., Flask
     assert answer.headers.getlist("Retry-After") == ["7200"]
 
 
-@pytest.mark.parametrize("made", [redirect("/posts/"), Response("own words", 418)])
+@pytest.mark.parametrize("made", [redirect("/notes/"), Response("own words", 418)])
 def test_an_answer_that_somebody_made_whole_is_left_alone(made: Response, failing: Callable[..., FlaskClient]) -> None:
     answer = failing(lambda: abort(made)).get("/fails")
     assert (answer.status_code, answer.data) == (made.status_code, made.data)
@@ -126,7 +126,7 @@ def operational(message: str) -> OperationalError:
     ("error", "status", "logged"),
     [
         (operational("database is locked"), 503, "the database did not answer: database is locked"),
-        (operational("no such table: posts"), 503, "no such table"),
+        (operational("no such table: notes"), 503, "no such table"),
         (PoolTimeout("QueuePool limit of size 16 reached"), 503, "QueuePool limit"),
         (operational("database or disk is full"), 507, "no room left"),
         (operational('could not extend file "base/1": No space left on device'), 507, "no room left"),
@@ -145,17 +145,18 @@ def test_a_database_error_has_the_status_that_helps(
     answer = failing(error).get("/fails", headers=headers)
     assert answer.status_code == status
     assert answer.headers["X-Request-ID"] in answer.text
-    assert not any(word in answer.text for word in ("hunter2", "SELECT", "UNIQUE", "QueuePool", "posts:"))
+    assert not any(word in answer.text for word in ("hunter2", "SELECT", "UNIQUE", "QueuePool", "notes:"))
     assert ("Retry-After" in answer.headers) == (status == 503)
     assert logged in capfd.readouterr().err
 
 
 def test_after_a_database_error_the_error_page_can_read_the_database(failing: Callable[..., FlaskClient]) -> None:
-    def half_a_post() -> None:
-        db.session.add(Post(title=None, body="b"))
+    def half_a_note() -> None:
+        make_table()
+        db.session.add(Note(title=None))
         db.session.flush()
 
-    client = failing(half_a_post)
+    client = failing(half_a_note)
     client.application.context_processor(lambda: {"navigation": [], "one": db.session.scalar(text("SELECT 1"))})
     answer = client.get("/fails")
     assert answer.status_code == 500

@@ -66,11 +66,24 @@ def believed_headers(draw: st.DrawFn) -> tuple[int, dict[str, str]]:
 def test_declared_proxies_are_believed_as_werkzeugs_proxyfix_believes_them(case: tuple[int, dict[str, str]]) -> None:
     hops, headers = case
     ours, theirs = Echo(), Echo()
-    gateway = Gateway(ours, TestingConfig(TRUSTED_PROXIES=hops), {}, RequestMetrics())
+    host = headers["X-Forwarded-Host"].split(",")[-hops].strip().partition(":")[0]
+    gateway = Gateway(ours, TestingConfig(TRUSTED_PROXIES=hops, TRUSTED_HOSTS=(host,)), {}, RequestMetrics())
     for application in (gateway, ProxyFix(theirs, x_for=hops, x_proto=hops, x_host=hops)):
         run_wsgi_app(application, EnvironBuilder(headers=headers, environ_base=PROXY).get_environ(), buffered=True)
     for name in ("REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST"):
         assert ours.environ[name] == theirs.environ[name]
+
+
+def test_a_forwarded_host_counts_only_where_a_list_says_which_hosts_are_ours(ask: Ask, echo: Echo) -> None:
+    """Many proxies pass on what a client sends there."""
+    ask(TRUSTED_PROXIES=1).get("/", headers={"X-Forwarded-Host": "evil.test"}, environ_base=PROXY)
+    assert echo.environ["HTTP_HOST"] == "localhost"
+
+
+@pytest.mark.parametrize("prefix", ["//evil.test", "/a b", "/\t/evil.test", "app", "/a/../b%2f", "/<script>"])
+def test_a_prefix_that_is_no_path_is_ignored(prefix: str, ask: Ask, echo: Echo) -> None:
+    ask(TRUSTED_PROXIES=1).get("/", headers={"X-Forwarded-Prefix": prefix}, environ_base=PROXY)
+    assert echo.environ["SCRIPT_NAME"] == ""
 
 
 def test_undeclared_proxies_are_ignored_and_said_so_once(

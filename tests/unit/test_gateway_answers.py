@@ -15,7 +15,7 @@ from config import ProductionConfig
 Ask = Callable[..., Client]
 PATHS = {
     "/": 200,
-    "/posts": 308,
+    "/folder": 308,
     "/nowhere": 404,
     "/static/css/app.css": 200,
     "/static/nowhere.css": 404,
@@ -31,6 +31,10 @@ PATHS = {
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    @app.get("/folder/")
+    def folder() -> str:
+        return "folder"
 
     @app.get("/bad")
     def bad() -> None:

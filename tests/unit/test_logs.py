@@ -78,8 +78,11 @@ def test_less_than_the_level_is_not_written(capfd: pytest.CaptureFixture[str]) -
     [
         ("password=hunter2", "password=***"),
         ("PASSWD: hunter2, user: me", "PASSWD: ***, user: me"),
-        ('{"password": "hunter2", "user": "me"}', '{"password": ***", "user": "me"}'),
-        ("secret_key='hunter2'", "secret_key=***'"),
+        ('{"password": "hunter2", "user": "me"}', '{"password": ***, "user": "me"}'),
+        ('{"password": "hunter2, and more", "user": "me"}', '{"password": ***, "user": "me"}'),
+        ("Authorization: Digest hunter2", "Authorization: ***"),
+        ("postgresql://me:hunt@er2@db/app", "postgresql://me:***@db/app"),
+        ("secret_key='hunter2'", "secret_key=***"),
         ("token:hunter2", "token:***"),
         ("?token=hunter2&page=2", "?token=***&page=2"),
         ("Authorization: Bearer hunter2", "Authorization: ***"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, abort
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,12 +30,14 @@ def samples(text: str, name: str) -> dict[tuple[str, str, str], float]:
 
 
 def test_requests_are_counted_by_route_and_never_by_path(client: FlaskClient) -> None:
-    for path in ("/posts/1", "/posts/2", "/posts/", "/x1", "/x2", "/static/css/app.css"):
+    client.application.add_url_rule("/things/", "things", lambda: "things")
+    client.application.add_url_rule("/things/<int:number>", "thing", lambda number: abort(404))
+    for path in ("/things/1", "/things/2", "/things/", "/x1", "/x2", "/static/css/app.css"):
         client.get(path, buffered=True)
     text = client.get("/metrics").text
     assert samples(text, "http_requests_total") == {
-        ("GET", "/posts/<int(max=9223372036854775807):post_id>", "404"): 2,
-        ("GET", "/posts/", "200"): 1,
+        ("GET", "/things/<int:number>", "404"): 2,
+        ("GET", "/things/", "200"): 1,
         ("GET", "none", "404"): 2,
         ("GET", "none", "200"): 1,
     }
@@ -90,15 +92,21 @@ def test_only_this_machine_or_the_token_may_read(
 def test_the_folder_of_all_processes_is_made_private_and_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "counts"
-    monkeypatch.setenv(metrics.FOLDER, str(folder))
-    folder.mkdir()
+    named = tmp_path / "named by the user"
+    named.mkdir()
+    (named / "precious").touch()
+    monkeypatch.setenv(metrics.FOLDER, str(named))
+    folder = metrics.folder_of(tmp_path)
+    folder.mkdir(parents=True)
     (folder / "counter_1.db").touch()
-    metrics.make_folder(inherited=True)
+    metrics.make_folder(tmp_path)
+    assert os.environ[metrics.FOLDER] == str(folder)
+    assert os.listdir(folder) == [], "of a process that was killed and had this one's number"
+    assert (named / "precious").exists(), "never a folder of somebody else"
+    (folder / "counter_1.db").touch()
+    metrics.make_folder(tmp_path, inherited=True)
     assert (folder / "counter_1.db").exists(), "a parent that hands over passes its numbers on"
-    metrics.make_folder()
-    assert os.listdir(folder) == []
-    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / "counter_1.db").unlink()
     (folder / "gauge_liveall_7.db").touch()
     metrics.worker_is_gone(7)
     assert os.listdir(folder) == []

@@ -82,9 +82,23 @@ def test_files_are_published_for_nginx_once(app: Flask, make_app: Callable[..., 
     assert f"{css}.gz" in names
     assert (folder / css).stat().st_mode & 0o777 == 0o644
     assert not any("tmp" in name for name in names)
-    before = (folder / css).stat().st_mtime_ns
+    before = (folder / css).stat().st_ino
     static_files.init_app(app, folder)
-    assert (folder / css).stat().st_mtime_ns == before
+    assert (folder / css).stat().st_ino == before
+
+
+def test_a_page_from_before_a_release_keeps_its_style(make_app: Callable[..., Flask]) -> None:
+    app = make_app()
+    folder = Path(app.instance_path) / "static"
+    earlier, forgotten = folder / "css/app.0123456789ab.css", folder / "css/app.ba9876543210.css"
+    for file in (earlier, forgotten):
+        file.write_text("body {}")
+    os.utime(forgotten, (0, 0))
+    static_files.init_app(app, folder)
+    client = app.test_client()
+    assert client.get("/static/css/app.0123456789ab.css", buffered=True).text == "body {}"
+    assert client.get("/static/css/app.ba9876543210.css", buffered=True).status_code == 404
+    assert not forgotten.exists(), "after 30 days no browser shows a page that needs it"
 
 
 def test_a_folder_that_can_not_be_written_costs_only_the_compression(

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 
 from app.extensions import db
 from app.posts.models import Post
-from tests.features.conftest import Visitor, stored
+from tests.features.conftest import Visitor
+from tests.features.posts.conftest import stored
 
 AddPosts = Callable[..., None]
 

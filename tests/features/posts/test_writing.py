@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 from app.posts.forms import PostForm
 from app.posts.models import BODY_LENGTH, TITLE_LENGTH
-from tests.features.conftest import Visitor, stored
+from tests.features.conftest import Visitor
+from tests.features.posts.conftest import stored
 
 AddPosts = Callable[..., None]
 
@@ -97,9 +97,6 @@ def test_without_a_token_nothing_is_written(app: Flask, visitor: Visitor, add_po
     assert [(post.title, post.applause) for post in stored(app)] == [("Post 1", 0)]
 
 
-# --- too much -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("content_type", "count"), [("application/x-www-form-urlencoded", 20_000), ("multipart/form-data", 2000)]
 )
@@ -107,36 +104,3 @@ def test_thousands_of_fields_are_refused(content_type: str, count: int, app: Fla
     fields = {f"field{number}": "1" for number in range(count)} | {"title": "t", "body": "b"}
     answer = visitor.client.post("/posts/new", data=fields, content_type=content_type)
     assert (answer.status_code, stored(app)) == (413, [])
-    assert "What was sent is too large." in answer.text
-
-
-def test_a_thousand_fields_are_read(visitor: Visitor) -> None:
-    fields = {f"field{number}": "1" for number in range(997)}
-    assert visitor.send("/posts/new", title="t", body="b", **fields).status_code == 303
-
-
-def test_a_body_beyond_the_limit_is_refused(make_app: Callable[..., Flask]) -> None:
-    client = make_app(MAX_CONTENT_LENGTH=4096).test_client()
-    for size, status in ((3000, 400), (5000, 413)):
-        answer = client.post("/posts/new", data={"title": "t" * size})
-        assert answer.status_code == status
-        assert answer.headers["X-Request-ID"] in answer.text
-
-
-@pytest.mark.parametrize(
-    ("content_type", "body"),
-    [
-        ("multipart/form-data", b"--x\r\n"),
-        ("multipart/form-data; boundary=", b"--\r\n"),
-        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=title\r\n\r\nhalf"),
-        ("multipart/form-data; boundary=\xe4", b"--x"),
-        ("application/x-www-form-urlencoded", b"title=\xff\xfe&body=%ff"),
-        ("application/json", b"{"),
-        ("text/plain", b"title=t&body=b"),
-    ],
-)
-def test_a_body_that_is_no_form_is_refused_without_an_error_of_ours(
-    content_type: str, body: bytes, app: Flask, client: FlaskClient
-) -> None:
-    assert client.post("/posts/new", data=body, content_type=content_type).status_code == 400
-    assert stored(app) == []
