@@ -45,7 +45,9 @@ import faulthandler  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
 import socket  # noqa: E402
+import struct  # noqa: E402
 import time  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -116,6 +118,7 @@ logconfig_dict = logs.dict_config(settings)
 # Tutorials also name worker_ready and nanny_callback: Gunicorn calls no such hooks.
 
 FULL_FOR = 0.1  # seconds
+CLIENT_SILENCE = 15  # seconds between two bytes of a request
 
 
 def _room_for(worker: Any) -> int:
@@ -133,15 +136,29 @@ def _room_for(worker: Any) -> int:
     return min(worker.cfg.worker_connections, idle + worker.cfg.threads)
 
 
+def _close(connection: Any, graceful: bool = False) -> None:
+    """Waits elsewhere, up to 2 s, for a client to close first. Gunicorn waits in the loop that accepts and dispatches:
+    20 clients that keep their end open after a last answer stopped a worker for 40 s.
+    """
+    if graceful:
+        connection.sock.setblocking(True)
+        _lingering.submit(gunicorn.util.close_graceful, connection.sock)
+    else:
+        gunicorn.util.close(connection.sock)
+
+
+_lingering = ThreadPoolExecutor(8)  # its threads start with the first task, so in each worker and not before the fork
 _connection_limit = property(_room_for, lambda worker, _: setattr(worker, "not_full_at", time.monotonic()))
 
 if worker_class == "gthread":
     # A connection that says nothing (browsers open them in advance) goes back to the poller after 50 ms and not
     # after 5 s: with 16 of them the next request waited 20 s, with this 20 ms.
+    import gunicorn.util
     import gunicorn.workers.gthread
 
     gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.05
     gunicorn.workers.gthread.ThreadWorker.worker_connections = _connection_limit
+    gunicorn.workers.gthread.TConn.close = _close
 
 
 def on_starting(server: Any) -> None:
@@ -163,6 +180,11 @@ def when_ready(server: Any) -> None:
             if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
                 # The kernel hands over a connection with its first bytes, or after this many seconds without any.
                 listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+            if worker_class != "gevent":
+                # Inherited by each connection: a client that falls silent in the middle of its request gives the
+                # thread back. Without it, as many such clients as threads stopped the server for ever.
+                timeval = struct.pack("ll", CLIENT_SILENCE, 0)
+                listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     serving = f"Gunicorn with {server.cfg.workers} {worker_class} workers x {server.cfg.threads} threads"
     server.log.info(introduction(settings, serving))
 
@@ -182,6 +204,12 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     faulthandler.enable()  # a crash in C code leaves the Python stacks in the log
+    # A client that fell silent is no fault of ours: no traceback for it.
+    logging.getLogger("gunicorn.error").addFilter(_is_not_about_silence)
+
+
+def _is_not_about_silence(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
 def worker_abort(worker: Any) -> None:

@@ -7,7 +7,7 @@ in a table of its own with the form that adds to it. They stay when the example 
 import time
 from datetime import datetime
 
-from flask import abort, redirect, render_template_string, url_for
+from flask import abort, redirect, render_template, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.wrappers import Response
@@ -56,7 +56,7 @@ def compute(milliseconds: int) -> str:
     return "computed"
 
 
-COUNTERS_PAGE = """
+COUNTERS_PAGE = app.jinja_env.from_string("""
 {% extends "layout.html" %}
 {% from "time.html" import moment %}
 {% block title %}Counters{% endblock %}
@@ -69,9 +69,9 @@ COUNTERS_PAGE = """
 </article>
 {% endfor %}
 {% endblock %}
-"""
+""")
 
-COUNTER_PAGE = """
+COUNTER_PAGE = app.jinja_env.from_string("""
 {% extends "layout.html" %}
 {% from "time.html" import moment %}
 {% block title %}Counter {{ counter.id }}{% endblock %}
@@ -83,18 +83,18 @@ COUNTER_PAGE = """
   <button>Add one</button>
 </form>
 {% endblock %}
-"""
+""")
 
 
 @app.get("/counters/")
 def counters() -> str:
     found = db.session.scalars(select(Counter).order_by(Counter.id)).all()
-    return render_template_string(COUNTERS_PAGE, counters=found)
+    return render_template(COUNTERS_PAGE, counters=found)
 
 
 @app.get("/counters/<int:number>")
 def counter(number: int) -> str:
-    return render_template_string(COUNTER_PAGE, counter=db.session.get(Counter, number) or abort(404))
+    return render_template(COUNTER_PAGE, counter=db.session.get(Counter, number) or abort(404))
 
 
 @app.post("/counters/<int:number>")

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -114,6 +115,42 @@ def test_a_stuck_worker_is_replaced_and_says_what_it_was_doing(instance: Path) -
         server.line_with("is stuck; its stacks follow")
         server.line_with("in wait")
         assert get(server.port, "/")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        b"POST /about HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Half: b",
+    ],
+    ids=["body", "header"],
+)
+def test_clients_that_fall_silent_in_a_request_give_the_threads_back(instance: Path, unfinished: bytes) -> None:
+    with gunicorn(instance, "-w", "1", THREADS=4) as server:
+        silent = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(8)]
+        for connection in silent:
+            connection.sendall(unfinished)
+        wait_until(lambda: _status(server.port) == 200, 40)
+        started = time.monotonic()
+        assert [_status(server.port) for _ in range(5)] == [200] * 5
+        assert time.monotonic() - started < 2
+        assert "Traceback" not in server.output
+        for connection in silent:
+            connection.close()
+
+
+def test_clients_that_keep_their_end_open_after_a_last_answer_stop_nobody(instance: Path) -> None:
+    """Gunicorn waits 2 s for each of them, and in the loop that everybody needs."""
+    with gunicorn(instance, "-w", "1", application="wsgi:app") as server:
+        lingering = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(20)]
+        for connection in lingering:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        started = time.monotonic()
+        assert [_status(server.port) for _ in range(5)] == [200] * 5
+        assert time.monotonic() - started < 2
+        for connection in lingering:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+            connection.close()
 
 
 @pytest.mark.parametrize(

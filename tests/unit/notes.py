@@ -7,6 +7,29 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from app.extensions import db
 from app.platform.database import UtcDateTime, utc_now
 
+FIRST = "0123456789ab"  # the migration that makes the table
+CREATE_NOTES = f"""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{FIRST}"
+down_revision = None
+
+
+def upgrade():
+    op.create_table(
+        "notes",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("stars", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    )
+
+
+def downgrade():
+    op.drop_table("notes")
+"""
+
 
 class Model(DeclarativeBase):
     pass

@@ -13,30 +13,7 @@ from sqlalchemy import inspect, text
 
 from app.extensions import db
 from app.platform import migrations
-from tests.unit.notes import Model
-
-FIRST = "0123456789ab"
-CREATE_NOTES = f"""
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{FIRST}"
-down_revision = None
-
-
-def upgrade():
-    op.create_table(
-        "notes",
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("title", sa.String(), nullable=False),
-        sa.Column("stars", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-    )
-
-
-def downgrade():
-    op.drop_table("notes")
-"""
+from tests.unit.notes import CREATE_NOTES, FIRST, Model
 
 
 @pytest.fixture
