@@ -87,15 +87,13 @@ def test_metrics_add_up_over_all_workers_and_over_a_killed_one(instance: Path) -
         assert counted[1] == "50"
 
 
-def test_the_metrics_folder_goes_with_the_server(instance: Path, tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    with gunicorn(instance, application="wsgi:app", TMPDIR=scratch) as server:
+def test_the_metrics_folder_goes_with_the_server(instance: Path) -> None:
+    with gunicorn(instance, application="wsgi:app") as server:
         get(server.port, "/")
-        assert list(scratch.glob("groundwork-metrics-*"))
+        assert list(instance.glob("run/metrics-*"))
         server.process.terminate()
         server.end()
-    assert not list(scratch.glob("groundwork-metrics-*"))
+    assert not list(instance.glob("run/metrics-*"))
 
 
 def test_gevent_waits_for_many_requests_at_once_in_one_worker(instance: Path) -> None:
