@@ -45,9 +45,6 @@ import faulthandler  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
 import socket  # noqa: E402
-import struct  # noqa: E402
-import time  # noqa: E402
-from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -80,7 +77,7 @@ reuse_port = False  # it would lose requests at every reload: 48 of 18,642 measu
 
 workers = settings.WORKERS or sizing.worker_count()
 threads = settings.THREADS if worker_class == "gthread" else 1
-worker_connections = 1000  # per worker, idle keep-alive ones included; see _room_for below for how they are shared
+worker_connections = 1000  # per worker, idle keep-alive ones included; serving/gthread.py shares the busy ones out
 
 # --- how long ---------------------------------------------------------------------------------
 # An idle keep-alive connection costs a place above. Direct: short. Behind a proxy on a unix socket: longer than
@@ -117,48 +114,12 @@ logconfig_dict = logs.dict_config(settings)
 # --- hooks, in the order in which they run ------------------------------------------------------
 # Tutorials also name worker_ready and nanny_callback: Gunicorn calls no such hooks.
 
-FULL_FOR = 0.1  # seconds
-CLIENT_SILENCE = 15  # seconds between two bytes of a request
-
-
-def _room_for(worker: Any) -> int:
-    """How many connections a gthread worker may hold: the idle ones, and one for each thread.
-
-    Stock gthread accepts while all its threads are busy and another worker's are free: of 64 clients one worker
-    took 64, and half of the capacity stood idle. When it stays full, new clients must get their turn all the same.
-    """
-    idle = len(worker.keepalived_conns) + len(worker.pending_conns)
-    now = time.monotonic()
-    if worker.nr_conns - idle < worker.cfg.threads:
-        worker.not_full_at = now
-    if now - worker.not_full_at > FULL_FOR:
-        return int(worker.cfg.worker_connections)
-    return min(worker.cfg.worker_connections, idle + worker.cfg.threads)
-
-
-def _close(connection: Any, graceful: bool = False) -> None:
-    """Waits elsewhere, up to 2 s, for a client to close first. Gunicorn waits in the loop that accepts and dispatches:
-    20 clients that keep their end open after a last answer stopped a worker for 40 s.
-    """
-    if graceful:
-        connection.sock.setblocking(True)
-        _lingering.submit(gunicorn.util.close_graceful, connection.sock)
-    else:
-        gunicorn.util.close(connection.sock)
-
-
-_lingering = ThreadPoolExecutor(8)  # its threads start with the first task, so in each worker and not before the fork
-_connection_limit = property(_room_for, lambda worker, _: setattr(worker, "not_full_at", time.monotonic()))
-
 if worker_class == "gthread":
-    # A connection that says nothing (browsers open them in advance) goes back to the poller after 50 ms and not
-    # after 5 s: with 16 of them the next request waited 20 s, with this 20 ms.
-    import gunicorn.util
-    import gunicorn.workers.gthread
+    # One thread per request must not become one thread per client that is slow or silent: see there, and
+    # docs/serving.md.
+    from serving import gthread
 
-    gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.05
-    gunicorn.workers.gthread.ThreadWorker.worker_connections = _connection_limit
-    gunicorn.workers.gthread.TConn.close = _close
+    gthread.mend()
 
 
 def on_starting(server: Any) -> None:
@@ -180,11 +141,8 @@ def when_ready(server: Any) -> None:
             if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
                 # The kernel hands over a connection with its first bytes, or after this many seconds without any.
                 listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
-            if worker_class != "gevent":
-                # Inherited by each connection: a client that falls silent in the middle of its request gives the
-                # thread back. Without it, as many such clients as threads stopped the server for ever.
-                timeval = struct.pack("ll", CLIENT_SILENCE, 0)
-                listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+            if worker_class == "gthread":
+                gthread.end_silence(listener.sock)
     serving = f"Gunicorn with {server.cfg.workers} {worker_class} workers x {server.cfg.threads} threads"
     server.log.info(introduction(settings, serving))
 
@@ -204,12 +162,6 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     faulthandler.enable()  # a crash in C code leaves the Python stacks in the log
-    # A client that fell silent is no fault of ours: no traceback for it.
-    logging.getLogger("gunicorn.error").addFilter(_is_not_about_silence)
-
-
-def _is_not_about_silence(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
 def worker_abort(worker: Any) -> None:

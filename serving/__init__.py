@@ -1,1 +1,1 @@
-"""Serving with Waitress on every core: `python wsgi.py`. Gunicorn needs nothing of this: see gunicorn.conf.py."""
+"""How the application is served: Waitress on every core (`python wsgi.py`), and what Gunicorn's threads need."""
