@@ -1,6 +1,6 @@
 """The one wrapper around Flask: everything that each request needs, in the order of `Gateway.__call__`.
 
-As Flask hooks the same costs 80 µs a request, here about 10 (benchmarks/stack.py). Only this module decides
+As Flask hooks the same costs 80 µs a request, here about 9 (benchmarks/stack.py). Only this module decides
 who is trusted: Gunicorn's and Waitress' own trust in forwarded headers is switched off.
 """
 
