@@ -137,6 +137,21 @@ def test_clients_that_fall_silent_in_a_request_give_the_threads_back(instance: P
             connection.close()
 
 
+def test_as_many_requests_as_there_are_threads_are_served_at_once(instance: Path) -> None:
+    """A worker takes no fifth request for its four threads while the other worker has one free."""
+    with gunicorn(instance, "-w", "2", THREADS=4) as server:
+        wait_until(lambda: len(server.children()) == 2, 5)
+        for _ in range(3):
+            started = time.monotonic()
+            clients = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(8)]
+            for client in clients:
+                client.sendall(b"GET /wait/1500 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            for client in clients:
+                assert client.recv(4096).startswith(b"HTTP/1.1 200")
+                client.close()
+            assert time.monotonic() - started < 2.9, "one of them waited for another"
+
+
 def test_clients_that_keep_their_end_open_after_a_last_answer_stop_nobody(instance: Path) -> None:
     """Gunicorn waits 2 s for each of them, and in the loop that everybody needs."""
     with gunicorn(instance, "-w", "1", application="wsgi:app") as server:
