@@ -115,8 +115,7 @@ logconfig_dict = logs.dict_config(settings)
 # Tutorials also name worker_ready and nanny_callback: Gunicorn calls no such hooks.
 
 if worker_class == "gthread":
-    # One thread per request must not become one thread per client that is slow or silent: see there, and
-    # docs/serving.md.
+    # A thread per request must not become a thread per slow or silent client: serving/gthread.py says how.
     from serving import gthread
 
     gthread.mend()

@@ -186,7 +186,6 @@ class Exchange:
         self.extra_headers: Headers = []
         given = environ.get("HTTP_X_REQUEST_ID", "")
         self._request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
-        environ["groundwork.request_id"] = self._request_id
         request_id.set(self._request_id)
 
     def start_response(self, status: str, headers: Headers, exc_info: Any = None) -> Any:

@@ -51,7 +51,8 @@ def test_the_request_counts_go_on_over_a_reload(serving: Project) -> None:
     assert serving.run("reload.sh").returncode == 0
     for _ in range(5):
         get(serving.port, "/about")
-    assert 'http_requests_total{method="GET",route="/about",status="200"} 10.0' in get(serving.port, "/metrics")[2]
+    line = 'http_requests_total{method="GET",route="/about",status="200"} 10.0'
+    wait_until(lambda: line in get(serving.port, "/metrics")[2], 5)  # counted after the last byte
 
 
 def break_import(folder: Path) -> str:
