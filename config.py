@@ -44,12 +44,35 @@ def _comma_separated(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _only(pattern: str, remedy: str, flags: int = re.I) -> AfterValidator:
+    """Refuses a text, or a tuple with a text, that is not `pattern` as a whole."""
+
+    def check(value: Any) -> Any:
+        if not all(re.fullmatch(pattern, text, flags) for text in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError(remedy)
+        return value
+
+    return AfterValidator(check)
+
+
 Environment = Literal["development", "production", "testing"]
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 AnyCase = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 Folder = Annotated[Path, AfterValidator(lambda path: ROOT / path)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
+RedisUrl = Annotated[str, _only(r"(rediss?|unix)://.*", "must start with redis://, rediss:// or unix://")]
+Hosts = Annotated[
+    Names,
+    _only(
+        r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", "takes names like www.example.com or .example.com: no scheme, no port, no *"
+    ),
+]
+_ORIGINS = "takes exact origins like https://app.example, lower case, no path and no *"
+Origins = Annotated[Names, _only(r"https?://[a-z0-9.\-\[\]:]+", _ORIGINS, flags=0)]
+_SOURCES = "takes directives with sources, like: script-src https://cdn.example; img-src https:"
+Directives = Annotated[str, _only(r"( *[a-z]+(-[a-z]+)*-src( [^\s;,]+)+ *(;|$))*", _SOURCES, flags=0)]
 
 
 class Config(BaseSettings):
@@ -71,11 +94,9 @@ class Config(BaseSettings):
     APP_NAME: str = Field("Groundwork", min_length=1, description="Name shown on the pages; names the cookies too.")
     INSTANCE_PATH: Folder = Field(ROOT / "instance", description="Folder for the secret, SQLite, uploads, pid files.")
     SECRET_KEY: SecretStr | None = Field(None, description="Signs sessions. Unset: made once, in the instance folder.")
-    SECRET_KEY_FALLBACKS: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
-        (), description="Earlier secrets that still verify, comma separated, so that a rotation logs nobody out."
-    )
+    SECRET_KEY_FALLBACKS: Secrets = Field((), description="Earlier secrets that still verify, comma separated.")
     DATABASE_URL: str = Field("sqlite:///app.db", repr=False, description="sqlite:///file or postgresql://user@host/db")
-    REDIS_URL: str | None = Field(None, repr=False, description="redis:// or rediss://. Unset: the cache is SQLite.")
+    REDIS_URL: RedisUrl | None = Field(None, repr=False, description="redis:// or rediss://. Unset: SQLite instead.")
 
     HOST: str = Field("0.0.0.0", description="Address to listen on, or unix:/path/to.sock (then set TRUSTED_PROXIES).")
     PORT: int = Field(8080, ge=1, le=65535, description="Port to listen on.")
@@ -86,13 +107,18 @@ class Config(BaseSettings):
     THREADS: int = Field(16, ge=1, le=256, description="Requests that one worker handles at the same time.")
     WORKER_CLASS: str = Field("gthread", description="Gunicorn's worker: gthread, gevent or sync.")
 
-    TRUSTED_HOSTS: Names = Field((), description="Host names served, comma separated; .example.com covers subdomains.")
+    TRUSTED_HOSTS: Hosts = Field((), description="Host names served, comma separated; .example.com covers subdomains.")
     TRUSTED_PROXIES: int = Field(0, ge=0, le=10, validate_default=True, description="How many proxies stand in front.")
-    CORS_ORIGINS: Names = Field((), description="Other origins whose pages may call us with cookies: https://a.example")
-    CSP_EXTRA_SOURCES: str = Field(
+    CORS_ORIGINS: Origins = Field(
+        (), description="Other origins whose pages may call us with cookies: https://a.example"
+    )
+    CSP_EXTRA_SOURCES: Directives = Field(
         "", description="Opens the content policy: img-src https:; script-src https://a.example"
     )
     MAX_CONTENT_LENGTH: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body, in bytes.")
+
+    SESSION_IDLE_MINUTES: int = Field(120, ge=1, description="A log-in ends after this long without a request.")
+    SESSION_HOURS: int = Field(24, ge=1, description="A log-in ends after this long in any case.")
 
     LOG_LEVEL: Annotated[LogLevel, AnyCase] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     LOG_FORMAT: LogFormat = Field("json", description="json for machines, console for people.")
@@ -115,35 +141,6 @@ class Config(BaseSettings):
         value = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", value)
         if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
             raise ValueError("must start with sqlite:/// or postgresql://")
-        return value
-
-    @field_validator("REDIS_URL")
-    @classmethod
-    def _redis_scheme(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
-        return value
-
-    @field_validator("TRUSTED_HOSTS")
-    @classmethod
-    def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", host, re.I) for host in value):
-            raise ValueError("takes names like www.example.com or .example.com: no scheme, no port, no *")
-        return value
-
-    @field_validator("CORS_ORIGINS")
-    @classmethod
-    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin) for origin in value):
-            raise ValueError("takes exact origins like https://app.example, lower case, no path and no *")
-        return value
-
-    @field_validator("CSP_EXTRA_SOURCES")
-    @classmethod
-    def _csp_directives(cls, value: str) -> str:
-        for directive in filter(None, (part.strip() for part in value.split(";"))):
-            if not re.fullmatch(r"[a-z]+(-[a-z]+)*-src( [^\s;,]+)+", directive):
-                raise ValueError("takes directives with sources, like: script-src https://cdn.example; img-src https:")
         return value
 
     @field_validator("TRUSTED_PROXIES")
@@ -171,6 +168,7 @@ class Config(BaseSettings):
             "SECRET_KEY_FALLBACKS": fallbacks or None,
             "MAX_FORM_MEMORY_SIZE": 512 * 1024,  # one text field, in bytes
             "MAX_FORM_PARTS": 1000,
+            "PERMANENT_SESSION_LIFETIME": self.SESSION_HOURS * 3600,
         }
 
 

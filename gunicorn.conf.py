@@ -60,8 +60,9 @@ except ConfigError as error:
 if "GUNICORN_PID" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.INSTANCE_PATH / "run" / f"metrics-{os.getpid()}")
 
-from app.platform import health, logs, metrics, sizing  # noqa: E402
+from app.platform import health, logs, metrics  # noqa: E402
 from app.platform.version import introduction  # noqa: E402
+from serving import metrics_folder, sizing  # noqa: E402
 
 # --- what to serve, and where -----------------------------------------------------------------
 
@@ -122,7 +123,7 @@ if worker_class == "gthread":
 
 
 def on_starting(server: Any) -> None:
-    metrics.make_folder(settings.INSTANCE_PATH, inherited=server.master_pid != 0)
+    metrics_folder.make_folder(settings.INSTANCE_PATH, inherited=server.master_pid != 0)
     health.drain_mark(settings.INSTANCE_PATH, server.pid).unlink(missing_ok=True)  # of a server with the same number
     unix_sockets = [address for address in server.cfg.address if isinstance(address, str)]
     if unix_sockets and not settings.TRUSTED_PROXIES:
@@ -170,7 +171,7 @@ def worker_abort(worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    metrics.worker_is_gone(worker.pid)
+    metrics_folder.worker_is_gone(worker.pid)
 
 
 def pre_exec(server: Any) -> None:
@@ -180,4 +181,4 @@ def pre_exec(server: Any) -> None:
 
 def on_exit(server: Any) -> None:
     if not server.reexec_pid:  # after a hand-over the successor still counts there
-        metrics.remove_folder()
+        metrics_folder.remove_folder()

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from app import pages, posts
+from app import account, admin, api, api_docs, auth, pages, posts, uploads
 from app.platform import (
     cache,
     commands,
@@ -33,6 +33,8 @@ def create_app(config: Config | str | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.jinja_env.globals.update(app_name=settings.APP_NAME, app_version=version())
     app.jinja_env.globals["navigation"] = app.extensions["navigation"] = []  # each feature adds its entry
+    app.jinja_env.globals["admin_pages"] = app.extensions["admin pages"] = []
+    app.jinja_env.globals["admin_pages"] = app.extensions["admin pages"] = []
 
     # The platform: what every deployed application needs.
     logs.configure(settings)
@@ -45,7 +47,13 @@ def create_app(config: Config | str | None = None) -> Flask:
     commands.init_app(app)
 
     # The features: delete a folder, its tests and its line, and the rest stays green.
+    auth.init_app(app)
+    account.init_app(app)
+    admin.init_app(app)
+    uploads.init_app(app)
     posts.init_app(app)
+    api.init_app(app)
+    api_docs.init_app(app)
     pages.init_app(app)
 
     # Last, because they wrap what is above.

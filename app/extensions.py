@@ -3,12 +3,17 @@
 from flask_caching import Cache
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from sqlalchemy import BigInteger, Integer
 from sqlalchemy.orm import DeclarativeBase
 
 
 class Model(DeclarativeBase):
     """Base of all models: `class Post(Model)`."""
 
+
+# The type of a table's key. SQLite counts rows by itself only in an INTEGER; elsewhere 2^31 would not do for ever.
+Key = BigInteger().with_variant(Integer, "sqlite")
+LAST_KEY = 2**63 - 1  # beyond it there is no row, and the databases' drivers raise
 
 db = SQLAlchemy(model_class=Model)
 cache = Cache()

@@ -60,7 +60,7 @@ case $server in
   waitress) command=("$VENV/bin/python" wsgi.py --prepared --pid "$pid_file") ;;
   uwsgi)
     # uWSGI takes its numbers on the command line, so they are read from the same settings here.
-    numbers=$("$VENV/bin/python" -c 'from config import load_config as l; from app.platform.sizing import worker_count
+    numbers=$("$VENV/bin/python" -c 'from config import load_config as l; from serving.sizing import worker_count
 s = l(); print(s.HOST.removeprefix("unix:") if s.HOST.startswith("unix:") else f"{s.HOST}:{s.PORT}", s.WORKERS or worker_count(), s.THREADS)')
     read -r uwsgi_bind uwsgi_workers uwsgi_threads <<<"$numbers"
     export PROMETHEUS_MULTIPROC_DIR="$run/$address.metrics"

@@ -20,10 +20,11 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from app.platform import health, logs, metrics
-from app.platform.sizing import worker_count
+from app.platform import health, logs
 from app.platform.version import introduction
 from config import ConfigError, load_config
+from serving import metrics_folder
+from serving.sizing import worker_count
 from serving.waitress_process import BACKLOG, DRAIN_SECONDS, PROJECT, Child
 
 logger = logging.getLogger("groundwork.waitress")
@@ -50,7 +51,7 @@ def main() -> int:
     logs.configure(settings)
     processes = settings.WORKERS or worker_count()
     logger.info(introduction(settings, f"Waitress with {processes} processes x {settings.THREADS} threads"))
-    metrics.make_folder(settings.INSTANCE_PATH)
+    metrics_folder.make_folder(settings.INSTANCE_PATH)
     health.drain_mark(settings.INSTANCE_PATH, os.getpid()).unlink(missing_ok=True)  # of a server with the same number
     try:
         if options.pid:
@@ -61,10 +62,10 @@ def main() -> int:
             port=settings.PORT,
             processes=processes,
             threads=settings.THREADS,
-            on_process_end=metrics.worker_is_gone,
+            on_process_end=metrics_folder.worker_is_gone,
         )
     finally:
-        metrics.remove_folder()
+        metrics_folder.remove_folder()
         if options.pid:
             options.pid.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The pages that need no data: home and about."""
+"""The pages that need no data: home, about, and a tour of the small things."""
 
 from flask import Flask
 

@@ -1,7 +1,9 @@
 import os
 import platform
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from markupsafe import Markup
+from werkzeug.wrappers import Response
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
 
@@ -14,6 +16,23 @@ def home() -> str:
 @blueprint.get("/about")
 def about() -> str:
     return render_template("pages/about.html", python=platform.python_version())
+
+
+@blueprint.get("/tour/")
+def tour() -> Response:
+    """The small things of every application: text from the query, a header of our own."""
+    name = request.args.get("name", "").strip()[:40]
+    # Markup is for what we wrote ourselves; what is put into it with % is escaped, as in a template.
+    signature = Markup("<em>%s</em>") % (name or "you")
+    response = make_response(render_template("pages/tour.html", name=name, signature=signature))
+    response.headers["X-Tour"] = "a header of our own"
+    return response
+
+
+@blueprint.get("/hello")
+def hello() -> Response:
+    """An address from before: it leads to the new one, and the query comes along."""
+    return redirect(url_for("pages.tour", name=request.args.get("name")), 301)
 
 
 def _server() -> str:

@@ -6,9 +6,11 @@ write does nothing, at once. Values are pickles: nobody else may be able to writ
 
 import logging
 import pickle
+import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from config import Config
 
 REDIS_TIMEOUT = 0.25  # seconds; redis-py's own default of 5 would hold a request that long
 MAX_BYTES = 64 * 1024 * 1024  # of the SQLite cache; beyond it the entries that expire first are dropped
+COMPUTING = 10  # seconds that others wait for who computes a value; then they compute it themselves
 SWEEP = 60.0  # seconds between two clean-ups in one process
 
 _log = logging.getLogger("groundwork.cache")
@@ -41,6 +44,50 @@ def init_app(app: Flask, settings: Config) -> None:
             "CACHE_ARGS": [str(settings.INSTANCE_PATH / "cache.db")],
         }
     cache.init_app(app, config)
+
+
+def remembered(key: str, seconds: int, compute: Callable[[], Any]) -> Any:
+    """`compute()`, for all workers together once in so many seconds; never for None.
+
+    While one computes, the others get the value from before, or wait where there is none: when a key expires under
+    200 requests, one of them computes. What is remembered is for everybody: no token, no nonce, nobody's own data.
+    """
+    # The edition is part of the name, so that what was computed before forget() is never read after it.
+    name = f"{key}:{cache.get(f'{key}:edition')}"
+    lock, give_up = f"{name}:computing", time.monotonic() + COMPUTING
+    found = cache.get(name)
+    while found is None or found[0] < time.time():
+        if cache.add(lock, True, timeout=COMPUTING) or time.monotonic() > give_up:
+            return _computed(name, lock, seconds, compute)
+        if found is not None:
+            break
+        if not cache.has(lock):  # the store does not answer, or the one who computed has just ended
+            found = cache.get(name)
+            if found is None:
+                return compute()
+            continue
+        time.sleep(0.01)
+        found = cache.get(name)
+    return found[1]
+
+
+def _computed(name: str, lock: str, seconds: int, compute: Callable[[], Any]) -> Any:
+    try:
+        found = cache.get(name)  # somebody may have finished between our look and our lock
+        if found is not None and found[0] > time.time():
+            return found[1]
+        value = compute()
+        if value is not None:
+            cache.set(name, (time.time() + seconds, value), timeout=2 * seconds)
+        return value
+    finally:
+        cache.delete(lock)
+
+
+def forget(key: str) -> None:
+    """What is remembered under `key` is out of date; to be called after the commit that made it so."""
+    # Kept for longer than anything that may be remembered under the name without it.
+    cache.set(f"{key}:edition", secrets.token_hex(4), timeout=86400)
 
 
 def readable(value: bytes) -> Any:

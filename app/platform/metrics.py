@@ -7,15 +7,12 @@ its numbers in a file there and any worker answers for all. Without it (flask ru
 import hmac
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from config import Config
 
@@ -25,35 +22,6 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
 _PROXY_HEADERS = frozenset({"HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP"})
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-def folder_of(instance: Path) -> Path:
-    """Where the workers of this parent count. Never a folder that the user named: it is emptied."""
-    return instance / "run" / f"metrics-{os.getpid()}"
-
-
-def make_folder(instance: Path, inherited: bool = False) -> None:
-    """For the server's parent; one that took over from another (`inherited`) counts on in that one's folder."""
-    if inherited and Path(os.environ.get(FOLDER, "")).is_dir():
-        return
-    folder = folder_of(instance)
-    try:
-        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed and had this one's number
-        folder.mkdir(parents=True)
-    except OSError:  # a read-only instance folder
-        folder = Path(tempfile.mkdtemp(prefix="groundwork-metrics-"))
-    os.environ[FOLDER] = str(folder)
-
-
-def remove_folder() -> None:
-    if folder := os.environ.pop(FOLDER, None):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def worker_is_gone(pid: int) -> None:
-    """Drops what only a living worker has (gauges); its counters stay, or the sums would fall."""
-    if FOLDER in os.environ:
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class RequestMetrics:

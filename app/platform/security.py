@@ -9,11 +9,11 @@ import secrets
 from typing import IO, Any
 
 from flask import Flask, Request, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter
 
-from app.extensions import csrf
+from app.extensions import LAST_KEY, csrf
 
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 NONCE = "groundwork.csp_nonce"  # key in the WSGI environment
@@ -117,12 +117,12 @@ def local_path(target: str | None, default: str = "/") -> str:
 
 
 class LimitedFormParser(FormDataParser):
-    """Applies MAX_FORM_PARTS to urlencoded forms too: Werkzeug counts the fields of multipart forms only."""
+    """Applies MAX_FORM_PARTS and MAX_FORM_MEMORY_SIZE to urlencoded forms too: Werkzeug does to multipart ones only."""
 
     def parse(self, stream: IO[bytes], mimetype: str, content_length: int | None, options: Any = None) -> Any:
         if mimetype == "application/x-www-form-urlencoded" and self.max_form_parts is not None:
             body = stream.read()  # no longer than MAX_CONTENT_LENGTH
-            if body.count(b"&") >= self.max_form_parts:
+            if body.count(b"&") >= self.max_form_parts or len(body) > (self.max_form_memory_size or len(body)):
                 raise RequestEntityTooLarge
             stream = io.BytesIO(body)
         return super().parse(stream, mimetype, content_length, options)
@@ -132,28 +132,49 @@ class LimitedRequest(Request):
     form_data_parser_class = LimitedFormParser
 
 
+def require_own_page() -> None:
+    """For what changes something in the name of a cookie: a page of ours has sent it, with the token of its session.
+
+    Raises Forbidden (403) for a page of another site, and CSRFError (400) without a token. Browsers say where a request
+    comes from in Sec-Fetch-Site (over https) or in Origin; only the host is compared, as a proxy may hide the scheme.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site not in {None, "same-origin", "none"} or (not site and origin and origin.split("://")[-1] != request.host):
+        raise Forbidden("This was sent from a page of another site. Open ours, and send it from there.")
+    csrf.protect()
+
+
 class PlainInteger(IntegerConverter):
     regex = "[0-9]+"  # Werkzeug's \d+ gives a page one more address in each script that has digits
+
+
+class RowKey(PlainInteger):
+    """`<key:post_id>` in a rule: the number of a row, as large as databases have; beyond that there is no such page."""
+
+    def __init__(self, map: Any) -> None:  # noqa: A002 - Werkzeug's name
+        super().__init__(map, max=LAST_KEY)
 
 
 class Application(Flask):
     """Flask, with the CSRF check in front of every view that an unsafe method reaches, whenever it was registered.
 
-    Flask-WTF's own hook runs on every request, 7 µs each; safe ones need none.
+    Flask-WTF's own hook runs on every request, 7 µs each; safe ones need none. Views and blueprints that are marked
+    with @csrf.exempt check for themselves who may call them.
     """
 
     request_class = LimitedRequest
 
     def dispatch_request(self) -> Any:
-        if request.method in UNSAFE_METHODS and request.routing_exception is None:
-            csrf.protect(apply_exemptions=True)  # of views and blueprints marked with @csrf.exempt
+        if request.method in UNSAFE_METHODS and request.routing_exception is None and not csrf._is_exempt():
+            require_own_page()
         return super().dispatch_request()
 
 
 def init_app(app: Flask) -> None:
-    app.url_map.converters["int"] = PlainInteger
+    app.url_map.converters |= {"int": PlainInteger, "key": RowKey}
     app.jinja_env.globals["csp_nonce"] = csp_nonce
     # The token lives as long as the session: a form left open over lunch must still post.
     app.config |= {"WTF_CSRF_TIME_LIMIT": None, "WTF_CSRF_CHECK_DEFAULT": False}
+    app.config["WTF_CSRF_SSL_STRICT"] = False  # a browser may hide the referrer; require_own_page() sees better signs
     csrf.init_app(app)
     app.before_request_funcs[None].pop()  # Flask-WTF's hook: Application does its work

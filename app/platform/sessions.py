@@ -20,7 +20,7 @@ from config import Config, ConfigError
 
 def init_app(app: Flask, settings: Config) -> None:
     app.secret_key = app.config["SECRET_KEY"] or persistent_secret(settings.INSTANCE_PATH)
-    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+    app.config |= {"SESSION_COOKIE_SAMESITE": "Lax", "SESSION_REFRESH_EACH_REQUEST": False}
     app.session_interface = CookieSession(settings.APP_NAME)
 
 
@@ -82,6 +82,7 @@ class CookieSession(SecureCookieSessionInterface):
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         if session or session.modified or session.accessed:
             super().save_session(app, session, response)
+            response.headers.setdefault("Cache-Control", "private, no-cache")  # made for one visitor
 
     def get_cookie_name(self, app: Flask) -> str:
         if not request.is_secure:

@@ -1,9 +1,12 @@
+import secrets
 from datetime import timedelta
 
 import click
 from flask.cli import with_appcontext
 from sqlalchemy import func, select
 
+from app.auth import hash_password
+from app.auth.models import User
 from app.extensions import db
 from app.platform.database import utc_now, write_unit
 from app.posts.models import Post
@@ -21,14 +24,19 @@ _TOPICS = (
 @click.option("--count", default=25, show_default=True, type=click.IntRange(1, 100_000), help="How many posts.")
 @with_appcontext
 def seed(count: int) -> None:
-    """Fill an empty database with posts to look at. Does nothing where there are posts already."""
+    """Fill an empty database with posts to look at. Their authors have passwords that nobody knows."""
+    unknown = hash_password(secrets.token_urlsafe())
     with write_unit():
         if db.session.scalar(select(func.count()).select_from(Post)):
             click.echo("There are posts already; nothing was added.")
             return
+        authors = [User(name=f"{name}-{secrets.token_hex(2)}", password_hash=unknown) for name in ("ada", "grace")]
+        db.session.add_all(authors)
+        db.session.flush()
         now = utc_now()
         for number in range(count):
             title, body = _TOPICS[number % len(_TOPICS)]
             part = f" ({number // len(_TOPICS) + 1})" if count > len(_TOPICS) else ""
-            db.session.add(Post(title=title + part, body=body, created_at=now - timedelta(hours=count - number)))
+            made, author = now - timedelta(hours=count - number), authors[number % 2].id
+            db.session.add(Post(title=title + part, body=body, author_id=author, created_at=made, updated_at=made))
     click.echo(f"Added {count} posts.")

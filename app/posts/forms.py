@@ -1,23 +1,14 @@
+import secrets
+from typing import Any
+
 from flask_wtf import FlaskForm
-from wtforms import Field, StringField, TextAreaField, ValidationError
+from flask_wtf.file import FileField
+from wtforms import BooleanField, HiddenField, StringField, TextAreaField, ValidationError
 from wtforms.validators import DataRequired, Length
 
+from app.fields import storable, stripped
 from app.posts.models import BODY_LENGTH, TITLE_LENGTH
-
-
-def storable(form: FlaskForm, field: Field) -> None:
-    """PostgreSQL stores no NUL, and no database stores half a surrogate pair."""
-    try:
-        field.data.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValidationError("This text has characters that can not be stored.") from None
-    if "\0" in field.data:
-        raise ValidationError("This text has characters that can not be stored.")
-
-
-def stripped(value: str | None) -> str:
-    # Browsers send CRLF for a line end and count it as one character.
-    return (value or "").replace("\r\n", "\n").strip()
+from app.uploads import image_fault
 
 
 class PostForm(FlaskForm):  # type: ignore[misc]
@@ -31,3 +22,10 @@ class PostForm(FlaskForm):  # type: ignore[misc]
         filters=[stripped],
         validators=[DataRequired("Write something."), Length(max=BODY_LENGTH), storable],
     )
+    image = FileField("Image (PNG, JPEG, GIF or WebP, up to 4 MB)", render_kw={"accept": "image/*"})
+    without_image = BooleanField("Remove the image")
+    request_key = HiddenField(default=lambda: secrets.token_hex(16), validators=[Length(max=64), storable])
+
+    def validate_image(self, field: Any) -> None:
+        if field.data and (wrong := image_fault(field.data)):
+            raise ValidationError(wrong)

@@ -1,57 +1,81 @@
+from typing import Any
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from app.extensions import db
-from app.platform.database import write_unit
+from app.auth import current_user, login_required
+from app.auth.models import User
+from app.extensions import LAST_KEY
 from app.platform.errors import AppError
+from app.posts import reading, writing
 from app.posts.forms import PostForm
-from app.posts.models import Post
+from app.uploads import store_image
 
-PAGE = 20  # posts on a page of the list
-LAST_ID = 2**63 - 1  # the largest key that the databases hold; beyond it there is no post, and no error either
+POST = "/<key:post_id>"
 
 blueprint = Blueprint("posts", __name__, template_folder="templates")
 
 
 @blueprint.get("/")
 def index() -> str:
-    """The newest posts, or those before `?before=<id>`: a keyset page costs the same however far back it is."""
-    before = max(0, min(request.args.get("before", LAST_ID, type=int), LAST_ID))
-    posts = db.session.scalars(select(Post).where(Post.id < before).order_by(Post.id.desc()).limit(PAGE + 1)).all()
-    older = posts[PAGE - 1].id if len(posts) > PAGE else None
-    return render_template("posts/index.html", posts=posts[:PAGE], older=older, newest=before == LAST_ID)
+    """The newest posts, or those before `?before=<key>`; with `?q=` those that have all its words in their title."""
+    before = max(0, min(request.args.get("before", LAST_KEY, type=int), LAST_KEY))
+    query = request.args.get("q", "").strip()[:200]
+    posts, older = reading.page(before, query)
+    return render_template("posts/index.html", posts=posts, older=older, newest=before == LAST_KEY, query=query)
 
 
-@blueprint.get(f"/<int(max={LAST_ID}):post_id>")
+@blueprint.get("/popular")
+def popular() -> str:
+    return render_template("posts/popular.html", posts=reading.popular())
+
+
+@blueprint.get(POST)
 def detail(post_id: int) -> str:
-    return render_template("posts/detail.html", post=_post(post_id))
+    post = reading.cached_post(post_id)
+    reading.count_view(post_id)
+    user = current_user()
+    return render_template("posts/detail.html", post=post, is_mine=bool(user and user.id == post["author_id"]))
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
-def create() -> Response | str | tuple[str, int]:
+@login_required
+def create(user: User) -> Response | str | tuple[str, int]:
     form = PostForm()
-    if not form.is_submitted():
-        return render_template("posts/create.html", form=form)
-    if not form.validate():
-        return render_template("posts/create.html", form=form), 422
-    post = Post(title=form.title.data, body=form.body.data)
-    with write_unit():
-        db.session.add(post)
-    flash("Your post is published.")
-    return redirect(url_for("posts.detail", post_id=post.id), 303)
-
-
-@blueprint.post(f"/<int(max={LAST_ID}):post_id>/applause")
-def applaud(post_id: int) -> Response:
-    with write_unit():
-        # Read and written in one unit, and locked where SQLite's one writer is not enough: no clap is lost.
-        _post(post_id, for_update=True).applause += 1
+    if not form.is_submitted() or not form.validate():
+        return render_template("posts/edit.html", form=form, post=None), 422 if form.errors else 200
+    post_id, made = writing.create(user, form.request_key.data or None, **_values(form))
+    if made:
+        flash("Your post is published.")
     return redirect(url_for("posts.detail", post_id=post_id), 303)
 
 
-def _post(post_id: int, for_update: bool = False) -> Post:
-    post = db.session.get(Post, post_id, with_for_update=for_update)
-    if post is None:
-        raise AppError("There is no such post. It may have been deleted.", 404)
-    return post
+@blueprint.route(f"{POST}/edit", methods=["GET", "POST"])
+@login_required
+def edit(user: User, post_id: int) -> Response | str | tuple[str, int]:
+    post = reading.post(post_id)
+    if post["author_id"] != user.id:
+        raise AppError("There is no such post of yours.", 404)
+    form = PostForm(data=post)
+    if not form.is_submitted() or not form.validate():
+        return render_template("posts/edit.html", form=form, post=post), 422 if form.errors else 200
+    writing.change(post_id, user, **_values(form))
+    flash("Your changes are saved.")
+    return redirect(url_for("posts.detail", post_id=post_id), 303)
+
+
+@blueprint.post(f"{POST}/delete")
+@login_required
+def delete(user: User, post_id: int) -> Response:
+    writing.remove(post_id, user)
+    flash("The post is deleted.")
+    return redirect(url_for("posts.index"), 303)
+
+
+def _values(form: PostForm) -> dict[str, Any]:
+    values: dict[str, Any] = {"title": form.title.data, "body": form.body.data}
+    if form.image.data:
+        values["image"] = store_image(form.image.data)
+    elif form.without_image.data:
+        values["image"] = None
+    return values

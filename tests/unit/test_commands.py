@@ -2,15 +2,18 @@
 
 import logging
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from flask import Flask
 
 from app import create_app
 from app.extensions import db
 from app.platform import commands, migrations
+from app.platform.doctor.start import require_free_address
 from config import Config, TestingConfig
 
 
@@ -122,8 +125,8 @@ def test_an_address_that_can_not_be_had_is_one_clear_line(
             raise fault
 
     monkeypatch.setattr(socket, "socket", Refusing)
-    with pytest.raises(commands.click.ClickException) as refused:
-        commands.require_free_address(host, 80)
+    with pytest.raises(click.ClickException) as refused:
+        require_free_address(host, 80)
     assert remedy in refused.value.message
 
 
@@ -131,19 +134,19 @@ def test_an_address_that_can_not_be_had_is_one_clear_line(
 def test_every_way_to_write_an_address_is_understood(host: str, free_port: int) -> None:
     if ":" in host and not host.startswith("unix:") and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    commands.require_free_address(host, free_port)
+    require_free_address(host, free_port)
 
 
 def test_a_name_that_no_resolver_knows_is_one_clear_line(free_port: int) -> None:
-    with pytest.raises(commands.click.ClickException, match=r"nowhere\.invalid:\d+ can not be used"):
-        commands.require_free_address("nowhere.invalid", free_port)
+    with pytest.raises(click.ClickException, match=r"nowhere\.invalid:\d+ can not be used"):
+        require_free_address("nowhere.invalid", free_port)
 
 
 def test_a_folder_that_can_not_be_written_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")  # the tests may run as root, who may write anywhere
 
-    monkeypatch.setattr(commands.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     code, _, error = prepare(tmp_path)
     assert code == 1
     assert f"The folder {tmp_path} can not be written (Permission denied). Own it, or set INSTANCE_PATH" in error

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.platform import metrics
 from app.platform.metrics import RequestMetrics
 from config import ROOT
+from serving import metrics_folder
 
 TOKEN = "Qm7xT2vLpW9zRk4sYc8nHf3JdB6gAe5u"
 ELSEWHERE = {"REMOTE_ADDR": "203.0.113.9"}
@@ -96,24 +97,24 @@ def test_the_folder_of_all_processes_is_made_private_and_removed(
     named.mkdir()
     (named / "precious").touch()
     monkeypatch.setenv(metrics.FOLDER, str(named))
-    folder = metrics.folder_of(tmp_path)
+    folder = metrics_folder.folder_of(tmp_path)
     folder.mkdir(parents=True)
     (folder / "counter_1.db").touch()
-    metrics.make_folder(tmp_path)
+    metrics_folder.make_folder(tmp_path)
     assert os.environ[metrics.FOLDER] == str(folder)
     assert os.listdir(folder) == [], "of a process that was killed and had this one's number"
     assert (named / "precious").exists(), "never a folder of somebody else"
     (folder / "counter_1.db").touch()
-    metrics.make_folder(tmp_path, inherited=True)
+    metrics_folder.make_folder(tmp_path, inherited=True)
     assert (folder / "counter_1.db").exists(), "a parent that hands over passes its numbers on"
     (folder / "counter_1.db").unlink()
     (folder / "gauge_liveall_7.db").touch()
-    metrics.worker_is_gone(7)
+    metrics_folder.worker_is_gone(7)
     assert os.listdir(folder) == []
-    metrics.remove_folder()
+    metrics_folder.remove_folder()
     assert not folder.exists()
-    metrics.worker_is_gone(7)  # nothing to do, and no error
-    metrics.remove_folder()
+    metrics_folder.worker_is_gone(7)  # nothing to do, and no error
+    metrics_folder.remove_folder()
 
 
 TWO_WORKERS = """

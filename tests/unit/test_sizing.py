@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.platform import sizing
+from serving import sizing
 
 MIB = sizing.MIB
 V1_UNLIMITED = "9223372036854771712"

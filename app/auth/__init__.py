@@ -1,0 +1,25 @@
+"""Who somebody is: log in, register, log out, and what only those may do who are. Other features import from here."""
+
+from flask import Flask
+
+from app.auth.passwords import hash_password, password_fault
+from app.auth.sessions import admin_required, current_device, current_user, end_devices, log_in, login_required
+from app.auth.views import blueprint, user_with
+
+__all__ = [
+    "admin_required",
+    "current_device",
+    "current_user",
+    "end_devices",
+    "hash_password",
+    "init_app",
+    "log_in",
+    "login_required",
+    "password_fault",
+    "user_with",
+]
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(blueprint, url_prefix="/auth")
+    app.jinja_env.globals["current_user"] = current_user  # a function: a page that does not ask costs nothing

@@ -1,0 +1,65 @@
+import logging
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from app.auth import last_login, passwords
+from app.auth.forms import LoginForm
+from app.auth.models import User
+from app.auth.sessions import current_user, log_in, log_out
+from app.extensions import db
+from app.platform.database import write_unit
+from app.platform.limits import Limit, client_network
+from app.platform.security import local_path
+
+WRONG_PASSWORDS = Limit("log-in", 10, 180)  # as Rails generates it: 10 within 3 minutes
+
+blueprint = Blueprint("auth", __name__, template_folder="templates")
+_log = logging.getLogger("groundwork.auth")
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+def login() -> Response | str | tuple[str, int]:
+    form, last = LoginForm(), last_login.recall()
+    if not form.is_submitted():
+        return redirect(_wanted(), 303) if current_user() else render_template("auth/login.html", form=form, last=last)
+    if form.validate():
+        if user := user_with(form.name.data, form.password.data):
+            renewed = passwords.renewed(user.password_hash, form.password.data)
+            with write_unit():
+                user.password_hash = renewed
+                log_in(user)
+            return redirect(_wanted(), 303)
+        form.password.errors = ["Name and password do not belong together."]
+    return render_template("auth/login.html", form=form, last=last), 422
+
+
+@blueprint.post("/logout")
+def logout() -> Response:
+    with write_unit():
+        log_out()
+    flash("You are logged out.")
+    return redirect(url_for("pages.home"), 303)
+
+
+def user_with(name: str, password: str) -> User | None:
+    """The user, when the password is right. Raises AppError 429 after too many wrong ones.
+
+    A try is counted before the password is looked at, or forty at once would all be looked at.
+    """
+    last = last_login.recall()
+    whose = f"device:{last['device']}" if last and last["name"] == name else f"account:{name}"
+    keys = whose, f"address:{client_network()}"
+    ticket = WRONG_PASSWORDS.take(*keys)
+    user = db.session.scalar(select(User).where(User.name == name))
+    right = passwords.is_right(password, user.password_hash if user else None)
+    if user and right and not user.is_disabled:
+        WRONG_PASSWORDS.give_back(ticket, *keys)
+        return user
+    _log.warning("log-in refused", extra={"user": name[:40], "client": request.remote_addr})
+    return None
+
+
+def _wanted() -> str:
+    return local_path(request.args.get("next"), default=url_for("pages.home"))

@@ -1,0 +1,19 @@
+"""What the fields of all forms and of the API have in common: text that every database can store."""
+
+from typing import Any
+
+
+def stripped(value: str | None) -> str:
+    # Browsers send CRLF for a line end and count it as one character.
+    return (value or "").replace("\r\n", "\n").strip()
+
+
+def storable(_: Any, field: Any) -> None:
+    """A validator for WTForms: PostgreSQL stores no NUL, and no database stores half a surrogate pair."""
+    if "\0" in field.data or any("\ud800" <= character <= "\udfff" for character in field.data):
+        raise ValueError("This text has characters that can not be stored.")
+
+
+# The same for the API, as a pattern: and something in it that can be seen.
+VISIBLE = r"^[^\x00]*[^\x00-\x20][^\x00]*$"
+VISIBLE_LINE = r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$"

@@ -1,0 +1,1 @@
+"""The deployment checklist as code."""

@@ -1,0 +1,120 @@
+"""How often something may be tried, counted over all workers and machines: in Redis, or else in the database.
+
+A sliding window: of any `seconds` in a row at most `count` tries pass. One that is refused does not count, so that
+a limit which somebody keeps hammering still ends, and nobody is locked out for ever.
+"""
+
+import hashlib
+import ipaddress
+import math
+import random
+import secrets
+import time
+from typing import Any
+
+from flask import request
+from sqlalchemy import String, delete, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import Model, cache, db
+from app.platform.database import write_unit
+from app.platform.errors import AppError
+
+_SWEEP = 0.01  # of all takes also remove what other keys have left behind
+
+# All keys are looked at before one is counted. Returns the seconds to wait, 0 when the try was counted.
+_REDIS_TAKE = """
+local now, seconds, count, wait = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 0
+for _, key in ipairs(KEYS) do
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now - seconds)
+  if redis.call('ZCARD', key) >= count then
+    wait = math.max(wait, redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] + seconds - now)
+  end
+end
+if wait > 0 then return tostring(wait) end
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, now, ARGV[4])
+  redis.call('EXPIRE', key, seconds)
+end
+return '0'
+"""
+
+
+class Try(Model):
+    __tablename__ = "tries"
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    ticket: Mapped[str] = mapped_column(String(16), primary_key=True)
+    expires: Mapped[float] = mapped_column(index=True)  # seconds since 1970
+
+
+class Limit:
+    """`Limit("log-in", 10, 180)`: at most 10 in any 180 s for each key."""
+
+    def __init__(self, name: str, count: int, seconds: int) -> None:
+        self.name = name
+        self.count = count
+        self.seconds = seconds
+
+    def take(self, *keys: str) -> str:
+        """Counts one try for every key; returns its ticket. Raises AppError 429 when one of them has no try left.
+
+        Outside of any write unit: where there is no Redis, this is one.
+        """
+        ticket, now = secrets.token_hex(8), time.time()
+        hashed = sorted(self._hashed(key) for key in keys)  # sorted, so that two never wait for each other
+        wait = self._in_redis("take", hashed, now, ticket)
+        if wait is None:
+            wait = self._take_in_database(hashed, now, ticket)
+        if wait > 0:
+            seconds = math.ceil(wait)
+            text = f"{seconds} seconds" if seconds < 90 else f"{math.ceil(seconds / 60)} minutes"
+            message = f"There were too many tries. Wait {text}, then try again."
+            raise AppError(message, 429, headers={"Retry-After": str(seconds)})
+        return ticket
+
+    def give_back(self, ticket: str, *keys: str) -> None:
+        """The try was a good one: it no longer counts."""
+        hashed = [self._hashed(key) for key in keys]
+        if self._in_redis("give_back", hashed, 0, ticket) is None:
+            with write_unit():
+                db.session.execute(delete(Try).where(Try.key.in_(hashed), Try.ticket == ticket))
+
+    def _hashed(self, key: str) -> str:
+        return hashlib.sha256(f"{self.name}:{key}".encode("utf-8", "replace")).hexdigest()[:32]
+
+    def _in_redis(self, what: str, hashed: list[str], now: float, ticket: str) -> float | None:
+        """None without Redis, and while it does not answer: then the database counts."""
+        store: Any = cache.cache
+        if not hasattr(store, "guarded"):
+            return None
+        client, keys = store._write_client, [f"groundwork:tries:{key}" for key in hashed]
+
+        def run() -> float:
+            if what == "take":
+                arguments = (now, self.seconds, self.count, ticket)
+                return float(client.eval(_REDIS_TAKE, len(keys), *keys, *arguments))
+            return float(sum(client.zrem(key, ticket) for key in keys))
+
+        answer: float | None = store.guarded(run, None)
+        return answer
+
+    def _take_in_database(self, hashed: list[str], now: float, ticket: str) -> float:
+        with write_unit():
+            if db.engine.dialect.name == "postgresql":  # SQLite's write unit has no other beside it
+                for key in hashed:
+                    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+            counted = select(func.count(), func.min(Try.expires)).where(Try.key.in_(hashed), Try.expires > now)
+            rows = db.session.execute(counted.group_by(Try.key)).all()
+            wait: float = max((expires - now for count, expires in rows if count >= self.count), default=0.0)
+            if wait <= 0:
+                db.session.add_all(Try(key=key, ticket=ticket, expires=now + self.seconds) for key in hashed)
+            if random.random() < _SWEEP:  # noqa: S311 - no secret
+                db.session.execute(delete(Try).where(Try.expires < now - 3600))
+        return wait
+
+
+def client_network() -> str:
+    """Who asks, as a key: the address, of IPv6 the network of 64 bits, which one customer has whole."""
+    address = request.remote_addr or "unknown"
+    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address

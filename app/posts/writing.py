@@ -1,0 +1,69 @@
+"""What authors do with their posts, the same for the pages and for the API."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from app.auth.models import User
+from app.extensions import db
+from app.platform.cache import forget
+from app.platform.database import utc_now, write_unit
+from app.platform.errors import AppError
+from app.posts.models import Post
+from app.posts.reading import cache_key
+from app.uploads import remove_image
+
+
+def create(author: User, request_key: str | None, **values: Any) -> tuple[int, bool]:
+    """The key of the new post, and True; or of the one that this author has made with this `request_key`, and False."""
+    made = select(Post.id).where(Post.author_id == author.id, Post.request_key == request_key)
+    post = Post(author_id=author.id, request_key=request_key, **values)
+    try:
+        with write_unit():
+            earlier = db.session.scalar(made) if request_key else None
+            if earlier is None:
+                db.session.add(post)
+                db.session.flush()
+                return post.id, True
+    except IntegrityError:  # PostgreSQL: the same request on another connection was faster
+        earlier = db.session.scalar(made)
+        if earlier is None:
+            raise
+    remove_image(values.get("image"))
+    return earlier, False
+
+
+def change(post_id: int, author: User, version: int | None = None, **values: Any) -> None:
+    """Raises AppError 404 when the author has no such post, 412 when it is not at `version`."""
+    with write_unit():
+        post = _own(post_id, author)
+        if version not in {None, post.version}:
+            raise AppError("The post was changed meanwhile. Read it again, then change it.", 412)
+        replaced = post.image if values.get("image", post.image) != post.image else None
+        for name, value in values.items():
+            setattr(post, name, value)
+        post.version += 1
+        post.updated_at = utc_now()
+    remove_image(replaced)
+    forget(cache_key(post_id))
+
+
+def remove(post_id: int, author: User, version: int | None = None) -> None:
+    """As change(); an admin may remove everybody's."""
+    with write_unit():
+        post = _own(post_id, author, or_admin=True)
+        if version not in {None, post.version}:
+            raise AppError("The post was changed meanwhile. Read it again, then remove it.", 412)
+        image = post.image
+        db.session.delete(post)
+    remove_image(image)
+    forget(cache_key(post_id))
+
+
+def _own(post_id: int, user: User, or_admin: bool = False) -> Post:
+    """To others it is as if there were no such post: 404, not 403."""
+    post = db.session.get(Post, post_id, with_for_update=True)
+    if post is None or (post.author_id != user.id and not (or_admin and user.is_admin)):
+        raise AppError("There is no such post of yours.", 404)
+    return post
