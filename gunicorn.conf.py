@@ -61,8 +61,7 @@ if "GUNICORN_PID" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.INSTANCE_PATH / "run" / f"metrics-{os.getpid()}")
 
 from app.platform import health, logs, metrics  # noqa: E402
-from app.platform.version import introduction  # noqa: E402
-from serving import metrics_folder, sizing  # noqa: E402
+from serving import introduction, metrics_folder, sizing  # noqa: E402
 
 # --- what to serve, and where -----------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from wtforms import ValidationError
+
 
 def stripped(value: str | None) -> str:
     # Browsers send CRLF for a line end and count it as one character.
@@ -11,7 +13,7 @@ def stripped(value: str | None) -> str:
 def storable(_: Any, field: Any) -> None:
     """A validator for WTForms: PostgreSQL stores no NUL, and no database stores half a surrogate pair."""
     if "\0" in field.data or any("\ud800" <= character <= "\udfff" for character in field.data):
-        raise ValueError("This text has characters that can not be stored.")
+        raise ValidationError("This text has characters that can not be stored.")
 
 
 # The same for the API, as a pattern: and something in it that can be seen.

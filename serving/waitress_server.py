@@ -21,9 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.platform import health, logs
-from app.platform.version import introduction
 from config import ConfigError, load_config
-from serving import metrics_folder
+from serving import introduction, metrics_folder
 from serving.sizing import worker_count
 from serving.waitress_process import BACKLOG, DRAIN_SECONDS, PROJECT, Child
 

@@ -5,7 +5,7 @@ A feature adds its part with `@endpoint` on a blueprint below /api/v1; the OpenA
 
 from flask import Flask
 
-from app.api.endpoint import Operation, endpoint, expected_version, link_to_next, operations, scopes
+from app.api.contract import Operation, endpoint, expected_version, link_to_next, operations, scopes
 from app.api.reader import Strict
 from app.api.views import blueprint
 

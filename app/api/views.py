@@ -7,7 +7,7 @@ from flask import Blueprint, current_app
 from pydantic import Field, StringConstraints
 from sqlalchemy import delete, select
 
-from app.api.endpoint import endpoint, scopes
+from app.api.contract import endpoint, scopes
 from app.api.reader import Strict
 from app.extensions import db
 from app.fields import VISIBLE_LINE

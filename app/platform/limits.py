@@ -10,6 +10,7 @@ import math
 import random
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import request
@@ -63,7 +64,8 @@ class Limit:
         """
         ticket, now = secrets.token_hex(8), time.time()
         hashed = sorted(self._hashed(key) for key in keys)  # sorted, so that two never wait for each other
-        wait = self._in_redis("take", hashed, now, ticket)
+        names, arguments = [f"groundwork:tries:{key}" for key in hashed], (now, self.seconds, self.count, ticket)
+        wait = _in_redis(lambda client: float(client.eval(_REDIS_TAKE, len(names), *names, *arguments)))
         if wait is None:
             wait = self._take_in_database(hashed, now, ticket)
         if wait > 0:
@@ -76,28 +78,12 @@ class Limit:
     def give_back(self, ticket: str, *keys: str) -> None:
         """The try was a good one: it no longer counts."""
         hashed = [self._hashed(key) for key in keys]
-        if self._in_redis("give_back", hashed, 0, ticket) is None:
+        if _in_redis(lambda client: sum(client.zrem(f"groundwork:tries:{key}", ticket) for key in hashed)) is None:
             with write_unit():
                 db.session.execute(delete(Try).where(Try.key.in_(hashed), Try.ticket == ticket))
 
     def _hashed(self, key: str) -> str:
         return hashlib.sha256(f"{self.name}:{key}".encode("utf-8", "replace")).hexdigest()[:32]
-
-    def _in_redis(self, what: str, hashed: list[str], now: float, ticket: str) -> float | None:
-        """None without Redis, and while it does not answer: then the database counts."""
-        store: Any = cache.cache
-        if not hasattr(store, "guarded"):
-            return None
-        client, keys = store._write_client, [f"groundwork:tries:{key}" for key in hashed]
-
-        def run() -> float:
-            if what == "take":
-                arguments = (now, self.seconds, self.count, ticket)
-                return float(client.eval(_REDIS_TAKE, len(keys), *keys, *arguments))
-            return float(sum(client.zrem(key, ticket) for key in keys))
-
-        answer: float | None = store.guarded(run, None)
-        return answer
 
     def _take_in_database(self, hashed: list[str], now: float, ticket: str) -> float:
         with write_unit():
@@ -112,6 +98,15 @@ class Limit:
             if random.random() < _SWEEP:  # noqa: S311 - no secret
                 db.session.execute(delete(Try).where(Try.expires < now - 3600))
         return wait
+
+
+def _in_redis(operation: Callable[[Any], float]) -> float | None:
+    """None without Redis, and while it does not answer: then the database counts."""
+    store: Any = cache.cache
+    answer: float | None = None
+    if hasattr(store, "guarded"):  # a SafeRedisCache
+        answer = store.guarded(lambda: operation(store._write_client), None)
+    return answer
 
 
 def client_network() -> str:

@@ -1,9 +1,7 @@
-"""What runs here: the release's id, so that a deploy can see that the new one answers, and the line said at a start."""
+"""What runs here: the release's id, so that a deploy can see that the new one answers."""
 
 import re
 from pathlib import Path
-
-from config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,10 +23,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except OSError:
         return ""
-
-
-def introduction(settings: Config, server: str) -> str:
-    """The one line that says at a start what runs: version, server, workers, database, cache."""
-    database = re.split(r"[:+]", settings.DATABASE_URL)[0]
-    cache = "redis" if settings.REDIS_URL else "sqlite"
-    return f"{settings.APP_NAME} {version()}: {server}, database {database}, cache {cache}"

@@ -56,7 +56,7 @@ def edit(user: User, post_id: int) -> Response | str | tuple[str, int]:
     post = reading.post(post_id)
     if post["author_id"] != user.id:
         raise AppError("There is no such post of yours.", 404)
-    form = PostForm(data=post)
+    form = PostForm(data={name: post[name] for name in ("title", "body")})
     if not form.is_submitted() or not form.validate():
         return render_template("posts/edit.html", form=form, post=post), 422 if form.errors else 200
     writing.change(post_id, user, **_values(form))

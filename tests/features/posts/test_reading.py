@@ -1,4 +1,4 @@
-"""Reading posts page by page, applauding them, and what happens with addresses that are none."""
+"""Reading posts page by page, and what happens with addresses that are none."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 from app.extensions import db
 from app.posts.models import Post
 from tests.features.conftest import Visitor
-from tests.features.posts.conftest import stored
 
 AddPosts = Callable[..., None]
 
@@ -61,11 +60,11 @@ def test_a_page_can_be_asked_for_from_any_point(before: str, shown: int, visitor
 
 
 def test_a_post_is_shown_whole(visitor: Visitor, add_posts: AddPosts) -> None:
-    add_posts(1, title="On ümlauts", body="First.\n\n  \nSecond\r\nThird.", applause=3)
+    add_posts(1, title="On ümlauts", body="First.\n\n  \nSecond\r\nThird.", views=3)
     page = visitor.get("/posts/1").text
     assert "<h1>On ümlauts</h1>" in page
     assert re.findall(r"<p>(\w+)\.?</p>", page) == ["First", "Second", "Third"]
-    assert "Applaud · 3" in page
+    assert "read 3 times" in page
     assert re.search(r'<time datetime="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00">', page)
 
 
@@ -87,23 +86,6 @@ def test_the_address_without_the_last_slash_keeps_its_query(query: str, visitor:
     answer = visitor.get(f"/posts{query}")
     assert answer.status_code == 308
     assert answer.headers["Location"] == f"http://localhost/posts/{query}"
-
-
-# --- applause -----------------------------------------------------------------------------------
-
-
-def test_every_clap_counts(app: Flask, visitor: Visitor, add_posts: AddPosts) -> None:
-    add_posts(2)
-    for _ in range(3):
-        answer = visitor.send("/posts/1/applause", form_at="/posts/1")
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/posts/1")
-    assert [post.applause for post in stored(app)] == [3, 0]
-    assert "3 applause" in visitor.get("/posts/").text
-
-
-def test_a_post_that_is_gone_gets_no_applause(visitor: Visitor, add_posts: AddPosts) -> None:
-    add_posts(1)
-    assert visitor.send("/posts/7/applause", form_at="/posts/1").status_code == 404
 
 
 # --- the rest -----------------------------------------------------------------------------------
