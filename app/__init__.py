@@ -33,8 +33,7 @@ def create_app(config: Config | str | None = None) -> Flask:
     app.extensions["settings"] = settings
     app.jinja_env.globals.update(app_name=settings.APP_NAME, app_version=version())
     app.jinja_env.globals["navigation"] = app.extensions["navigation"] = []  # each feature adds its entry
-    app.jinja_env.globals["admin_pages"] = app.extensions["admin pages"] = []
-    app.jinja_env.globals["admin_pages"] = app.extensions["admin pages"] = []
+    app.jinja_env.globals["admin_pages"] = app.extensions["admin_pages"] = []
 
     # The platform: what every deployed application needs.
     logs.configure(settings)

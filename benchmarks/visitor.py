@@ -1,4 +1,4 @@
-"""A visitor of a real server who fills in forms, as a browser does: keeps the cookie and the form's CSRF token."""
+"""A visitor of a real server who fills in forms, as a browser does: keeps the cookies and the form's CSRF token."""
 
 import http.client
 import re
@@ -9,13 +9,8 @@ class Visitor:
 
     def __init__(self, port: int, form_at: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        self._connection.request("GET", form_at)
-        response = self._connection.getresponse()
-        self.cookie = response.getheader("Set-Cookie", "").partition(";")[0]
-        page = response.read().decode()
-        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
-        assert token, page
-        self.token = token[1]
+        self._cookies: dict[str, str] = {}
+        self.open(form_at)
 
     def __enter__(self) -> "Visitor":
         return self
@@ -23,12 +18,30 @@ class Visitor:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
+    def open(self, path: str) -> str:
+        """Reads a page with a form, whose token counts from now on."""
+        self._connection.request("GET", path, headers={"Cookie": self.headers()["Cookie"]})
+        response = self._connection.getresponse()
+        self._keep_cookies(response)
+        page = response.read().decode()
+        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+        assert token, page
+        self.token = token[1]
+        return page
+
     def headers(self) -> dict[str, str]:
-        return {"Cookie": self.cookie, "Content-Type": "application/x-www-form-urlencoded"}
+        cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        return {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
 
     def send(self, path: str, more: str = "") -> tuple[int, str]:
         """The status of the answer, and the Location that it leads to; `more` is urlencoded, and begins with &."""
         self._connection.request("POST", path, f"csrf_token={self.token}{more}", self.headers())
         response = self._connection.getresponse()
+        self._keep_cookies(response)
         response.read()
         return response.status, response.getheader("Location", "")
+
+    def _keep_cookies(self, response: http.client.HTTPResponse) -> None:
+        for cookie in response.headers.get_all("Set-Cookie", []):
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self._cookies[name] = value

@@ -1,3 +1,4 @@
+import re
 import sys
 
 import click
@@ -5,7 +6,7 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 
 from app.auth import end_devices, hash_password, password_fault
-from app.auth.models import User
+from app.auth.models import NAME, NAME_LENGTH, User, lowered
 from app.extensions import db
 from app.platform.database import write_unit
 
@@ -13,7 +14,7 @@ commands = AppGroup("users", help="Accounts.")
 
 
 @commands.command()
-@click.argument("name")
+@click.argument("name", type=lowered)
 def create_admin(name: str) -> None:
     """Make an account NAME that may administrate. Asks for the password, or reads it from standard input.
 
@@ -24,6 +25,8 @@ def create_admin(name: str) -> None:
             _existing(name).is_admin = True
         click.echo(f"{name} is an admin now, with the password as before.")
         return
+    if not re.match(NAME, name):
+        raise click.ClickException(f"A name has 3 to {NAME_LENGTH} of a–z, 0–9, - and _.")
     hashed = _new_password(name)
     with write_unit():
         db.session.add(User(name=name, password_hash=hashed, is_admin=True))
@@ -31,7 +34,7 @@ def create_admin(name: str) -> None:
 
 
 @commands.command()
-@click.argument("name")
+@click.argument("name", type=lowered)
 def set_password(name: str) -> None:
     """Give NAME a new password, and end all its sessions."""
     _existing(name)

@@ -12,13 +12,13 @@ from app.auth import admin_required, end_devices
 from app.auth.models import Device, User, lowered
 from app.extensions import cache, db
 from app.platform import migrations
-from app.platform.database import write_unit
+from app.platform.database import utc_now, write_unit
 from app.platform.errors import AppError
 from app.platform.version import version
 from config import Config
 
 PAGE = 50  # users on a page
-_STARTED = time.time()  # this process, or the one that it was forked from
+_STARTED = utc_now()  # this process, or the one that it was forked from
 
 blueprint = Blueprint("admin", __name__, template_folder="templates")
 
@@ -33,8 +33,9 @@ def index(_: User) -> str:
 @admin_required
 def users(_: User) -> str:
     """By name, from `?after=<name>`; with `?q=` those whose name begins so."""
-    query = lowered(request.args.get("q"))[:200]
-    after = request.args.get("after", "")[:200]
+    # PostgreSQL can not even be asked for a NUL.
+    query, after = (request.args.get(name, "")[:200].replace("\0", "\ufffd") for name in ("q", "after"))
+    query = lowered(query)
     devices = select(func.count()).where(Device.user_id == User.id).scalar_subquery().label("devices")
     wanted = select(User, devices).where(User.name > after).order_by(User.name).limit(PAGE + 1)
     if query:
@@ -88,7 +89,7 @@ def _set_disabled(user_id: int, value: bool) -> str:
 
 def _back(message: str) -> Response:
     flash(message)
-    return redirect(url_for("admin.users", q=request.form.get("q") or None), 303)
+    return redirect(url_for("admin.users", q=request.args.get("q")), 303)
 
 
 def _status() -> dict[str, dict[str, Any]]:
@@ -114,7 +115,7 @@ def _status() -> dict[str, dict[str, Any]]:
             "Processes": workers,
             "Threads in each": settings.THREADS,
             "This process": os.getpid(),
-            "Loaded": f"{(time.time() - _STARTED) / 60:.0f} minutes ago",
+            "Loaded": _STARTED,
         },
         "Database": database | {"Users": users_now},
         "Cache": {

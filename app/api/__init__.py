@@ -5,11 +5,29 @@ A feature adds its part with `@endpoint` on a blueprint below /api/v1; the OpenA
 
 from flask import Flask
 
-from app.api.contract import Operation, endpoint, expected_version, link_to_next, operations, scopes
+from app.api.contract import (
+    Operation,
+    endpoint,
+    expected_version,
+    idempotency_key,
+    link_to_next,
+    operations,
+    scopes,
+)
 from app.api.reader import Strict
 from app.api.views import blueprint
 
-__all__ = ["Operation", "Strict", "endpoint", "expected_version", "init_app", "link_to_next", "operations", "scopes"]
+__all__ = [
+    "Operation",
+    "Strict",
+    "endpoint",
+    "expected_version",
+    "idempotency_key",
+    "init_app",
+    "link_to_next",
+    "operations",
+    "scopes",
+]
 
 
 def init_app(app: Flask) -> None:

@@ -70,8 +70,8 @@ def endpoint(
             values, extra = result if isinstance(result, tuple) else (result, {})
             return _answer(answer, values, status, extra)
 
-        about = (view.__doc__ or "").strip()
-        described = Operation(answer, status, body, query, scope, bool(scope) or for_users, headers, about)
+        about, answered = (view.__doc__ or "").strip(), status if answer else 204
+        described = Operation(answer, answered, body, query, scope, bool(scope) or for_users, headers, about)
         operation.operation = described  # type: ignore[attr-defined]
         blueprint.add_url_rule(path, view.__name__, operation, methods=[method], strict_slashes=True)
         csrf.exempt(blueprint)  # identify() asks for the token where a cookie counts
@@ -101,6 +101,14 @@ def expected_version() -> int | None:
         return None
     match = re.fullmatch(r'"([0-9]{1,18})"', given, re.ASCII)
     return int(match[1]) if match else -1
+
+
+def idempotency_key() -> str | None:
+    """What tells a request that is sent again from another one; None without the header. Raises AppError 422."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch("[!-~]{1,64}", key):
+        raise AppError("Idempotency-Key: 1 to 64 visible ASCII characters.", 422)
+    return key
 
 
 def link_to_next(**arguments: Any) -> dict[str, str]:

@@ -59,7 +59,8 @@ def _parsed(data: bytes) -> Any:
 def _depth(text: str) -> int:
     """How deep brackets are nested, at most; those in texts do not count. Before parsing, which would recurse."""
     deepest = depth = 0
-    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+    # A text may lack its end: were it searched again from each quote inside, 256 KiB of \" would take minutes.
+    for bracket in re.findall(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', text):
         depth += 1 if bracket in "[{" else -1 if bracket in "]}" else 0
         deepest = max(deepest, depth)
     return deepest
@@ -78,7 +79,7 @@ def _no_number(name: str) -> NoReturn:
 def _finite(digits: str) -> float:
     if (number := float(digits)) in {float("inf"), float("-inf")}:
         raise ValueError("a number is too large")
-    return number
+    return int(number) if number.is_integer() else number  # to JSON Schema, 7.0 is an integer too
 
 
 def _checked(model: type[Model], values: Any) -> Model:

@@ -24,8 +24,8 @@ _HEADERS = {
 _REASONS = {
     304: "Not changed since If-None-Match", 400: "Not understood", 401: "Nobody is logged in, or the token is wrong",
     403: "The token lacks the scope, or the page is not ours", 404: "There is no such thing, for this caller",
-    412: "Changed meanwhile", 413: "Too large", 415: "No JSON", 422: "Some values can not be used",
-    429: "Too many in a short time", 503: "Try again in a moment",
+    412: "Changed meanwhile", 413: "Too large", 414: "The address is too long", 415: "No JSON",
+    422: "Some values can not be used", 429: "Too many in a short time", 503: "Try again in a moment",
 }  # fmt: skip
 _PROBLEM_SCHEMA = {
     "type": "object",
@@ -107,7 +107,8 @@ def _errors(path: str, method: str, operation: Operation) -> dict[str, Any]:
     statuses |= {304} if method == "GET" else set()
     statuses |= {400, 422} if operation.query or operation.body else set()
     statuses |= {413, 415} if operation.body else set()
-    statuses |= {404} if "{" in path else set()
+    statuses |= {404, 414} if "{" in path else set()
+    statuses |= {414} if operation.query else set()
     statuses |= {412} if "If-Match" in operation.headers else set()
     statuses |= {422} if "Idempotency-Key" in operation.headers else set()
     statuses |= {400, 403, 429} if operation.for_users and method in UNSAFE_METHODS else set()

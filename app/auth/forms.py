@@ -4,13 +4,14 @@ from wtforms.validators import InputRequired, Length
 
 from app.auth.models import lowered
 from app.auth.passwords import MAX_LENGTH
+from app.fields import storable
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]
     name = StringField(
         "Name",
         filters=[lowered],
-        validators=[InputRequired("Say who you are."), Length(max=200)],
+        validators=[InputRequired("Say who you are."), Length(max=200), storable],
         render_kw={"autocomplete": "username", "autocapitalize": "none"},
     )
     password = PasswordField(

@@ -42,9 +42,10 @@ def password_fault(password: str, name: str) -> str | None:
         return f"Use at least {MIN_LENGTH} characters."
     if len(password) > MAX_LENGTH:
         return f"Use at most {MAX_LENGTH} characters."
-    if password.lower() in _common():
+    lowered = _normal(password).lower()
+    if lowered in _common():
         return "This is one of the passwords that everybody tries first. Use another one."
-    if name in password.lower():
+    if name and name in lowered:
         return "Leave your name out of it."
     return None
 

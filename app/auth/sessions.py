@@ -120,7 +120,8 @@ def _guarded(view: Callable[..., Any], for_admins: bool) -> Callable[..., Any]:
         if for_admins and not (user and user.is_admin):
             abort(404)
         if user is None:
-            back = request.script_root + request.full_path.rstrip("?") if request.method == "GET" else None
+            has_page = "GET" in (request.url_rule.methods or ()) if request.url_rule else False
+            back = request.script_root + request.full_path.rstrip("?") if has_page else None
             return redirect(url_for("auth.login", next=back), 303)
         response = make_response(view(user, **arguments))
         response.headers["Cache-Control"] = "no-store"

@@ -201,6 +201,7 @@ class Exchange:
             nonce = self._environ.get(security.NONCE)
             policy = self._gateway.policy
             headers.append(("Content-Security-Policy", policy.with_nonce(nonce) if nonce else policy.without_nonce))
+            headers.append(("Cross-Origin-Embedder-Policy", policy.embedder))
         if self._environ["wsgi.url_scheme"] == "https" and "strict-transport-security" not in names:
             headers.append(security.HSTS)
         headers.append(("X-Request-ID", self._request_id))

@@ -53,15 +53,10 @@ class Limit:
     """`Limit("log-in", 10, 180)`: at most 10 in any 180 s for each key."""
 
     def __init__(self, name: str, count: int, seconds: int) -> None:
-        self.name = name
-        self.count = count
-        self.seconds = seconds
+        self.name, self.count, self.seconds = name, count, seconds
 
     def take(self, *keys: str) -> str:
-        """Counts one try for every key; returns its ticket. Raises AppError 429 when one of them has no try left.
-
-        Outside of any write unit: where there is no Redis, this is one.
-        """
+        """Counts one try for every key; returns its ticket. Raises AppError 429 when one of them has no try left."""
         ticket, now = secrets.token_hex(8), time.time()
         hashed = sorted(self._hashed(key) for key in keys)  # sorted, so that two never wait for each other
         names, arguments = [f"groundwork:tries:{key}" for key in hashed], (now, self.seconds, self.count, ticket)
@@ -69,10 +64,9 @@ class Limit:
         if wait is None:
             wait = self._take_in_database(hashed, now, ticket)
         if wait > 0:
-            seconds = math.ceil(wait)
-            text = f"{seconds} seconds" if seconds < 90 else f"{math.ceil(seconds / 60)} minutes"
+            text = f"{math.ceil(wait)} s" if wait < 90 else f"{math.ceil(wait / 60)} minutes"
             message = f"There were too many tries. Wait {text}, then try again."
-            raise AppError(message, 429, headers={"Retry-After": str(seconds)})
+            raise AppError(message, 429, headers={"Retry-After": str(math.ceil(wait))})
         return ticket
 
     def give_back(self, ticket: str, *keys: str) -> None:
@@ -103,13 +97,15 @@ class Limit:
 def _in_redis(operation: Callable[[Any], float]) -> float | None:
     """None without Redis, and while it does not answer: then the database counts."""
     store: Any = cache.cache
-    answer: float | None = None
-    if hasattr(store, "guarded"):  # a SafeRedisCache
-        answer = store.guarded(lambda: operation(store._write_client), None)
+    guarded = getattr(store, "guarded", None)  # of a SafeRedisCache
+    answer: float | None = guarded(lambda: operation(store._write_client), None) if guarded else None
     return answer
 
 
 def client_network() -> str:
     """Who asks, as a key: the address, of IPv6 the network of 64 bits, which one customer has whole."""
     address = request.remote_addr or "unknown"
-    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
+    if ":" not in address:
+        return address
+    mapped = ipaddress.IPv6Address(address).ipv4_mapped
+    return str(mapped or ipaddress.ip_network(f"{address}/64", strict=False))

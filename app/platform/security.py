@@ -53,6 +53,8 @@ class ContentPolicy:
             name, _, sources = directive.partition(" ")
             policy[name] = f"{policy.get(name, _SELF)} {sources}"
         self._policy = policy
+        # Another site's images and scripts come, where they are opened above, without their cookies.
+        self.embedder = "credentialless" if extra_sources else "require-corp"
         self.without_nonce = "; ".join(f"{name} {sources}" for name, sources in policy.items())
 
     def with_nonce(self, nonce: str) -> str:

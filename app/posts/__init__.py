@@ -13,4 +13,4 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(admin.blueprint, url_prefix="/admin/posts")
     app.cli.add_command(seed)
     app.extensions["navigation"].append(("posts.index", "Posts"))
-    app.extensions["admin pages"].append(("admin_posts.index", "Posts"))
+    app.extensions["admin_pages"].append(("admin_posts.index", "Posts"))

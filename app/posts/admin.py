@@ -1,10 +1,10 @@
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from app.auth import admin_required
 from app.auth.models import User
-from app.extensions import LAST_KEY
 from app.posts import reading, writing
+from app.posts.views import asked
 
 blueprint = Blueprint("admin_posts", __name__, template_folder="templates")
 
@@ -12,8 +12,7 @@ blueprint = Blueprint("admin_posts", __name__, template_folder="templates")
 @blueprint.get("/")
 @admin_required
 def index(_: User) -> str:
-    before = max(0, min(request.args.get("before", LAST_KEY, type=int), LAST_KEY))
-    query = request.args.get("q", "").strip()[:200]
+    before, query = asked()
     posts, older = reading.page(before, query, limit=50)
     return render_template("posts/admin.html", posts=posts, older=older, query=query)
 

@@ -1,12 +1,11 @@
 from typing import Annotated, Any
 
-from flask import Blueprint, request, url_for
+from flask import Blueprint, url_for
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from app.api import Strict, endpoint, expected_version, link_to_next
+from app.api import Strict, endpoint, expected_version, idempotency_key, link_to_next
 from app.extensions import LAST_KEY
 from app.fields import VISIBLE
-from app.platform.errors import AppError
 from app.posts import reading, writing
 from app.posts.models import BODY_LENGTH, TITLE_LENGTH
 from app.tokens import Caller
@@ -28,8 +27,10 @@ class PostChanges(Strict):
     body: Body = Field(default_factory=str)
 
 
-class PostOut(PostIn):
+class PostOut(Strict):
     id: int
+    title: str
+    body: str
     author: str | None = Field(description="Null when the account was removed.")
     image: str | None = Field(description="The address of the image.")
     version: int
@@ -63,10 +64,7 @@ def post(post_id: int) -> Any:
 @endpoint(blueprint, "POST", "", answer=PostOut, status=201, body=PostIn, scope=WRITE, headers=("Idempotency-Key",))
 def create_post(caller: Caller, body: PostIn) -> Any:
     """Publish a post."""
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (key.isascii() and key.isprintable() and 0 < len(key) <= 64 and " " not in key):
-        raise AppError("Idempotency-Key: 1 to 64 visible ASCII characters.", 422)
-    post_id, _ = writing.create(caller.user, key, **body.model_dump())
+    post_id, _ = writing.create(caller.user, idempotency_key(), **body.model_dump())
     shown, headers = _with_version(post_id)
     return shown, headers | {"Location": url_for("api_posts.post", post_id=post_id)}
 

@@ -33,10 +33,10 @@ def seed(count: int) -> None:
         authors = [User(name=f"{name}-{secrets.token_hex(2)}", password_hash=unknown) for name in ("ada", "grace")]
         db.session.add_all(authors)
         db.session.flush()
-        now = utc_now()
         for number in range(count):
             title, body = _TOPICS[number % len(_TOPICS)]
             part = f" ({number // len(_TOPICS) + 1})" if count > len(_TOPICS) else ""
-            made, author = now - timedelta(hours=count - number), authors[number % 2].id
+            made = utc_now() - timedelta(hours=count - number)
+            author = authors[number % len(authors)].id
             db.session.add(Post(title=title + part, body=body, author_id=author, created_at=made, updated_at=made))
     click.echo(f"Added {count} posts.")

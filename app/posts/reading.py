@@ -28,18 +28,17 @@ _SHOWN: Select[*tuple[Any, ...]] = select(
 
 
 def page(before: int = LAST_KEY, query: str = "", limit: int = PAGE) -> tuple[list[Row], int | None]:
-    """The newest posts before a key, with their authors, in one statement; and the key to go on with, or None.
+    """The newest posts before a key, with their authors; and the key to go on with, or None.
 
     A keyset page costs the same however far back it is (https://use-the-index-luke.com/no-offset).
     """
     wanted = search.words(query)
     if query and not wanted:
         return [], None
-    if wanted:
-        statement = search.matching(_SHOWN, wanted, before)
-    else:
-        statement = _SHOWN.where(Post.id < before).order_by(Post.id.desc())
-    found = _rows(statement.limit(limit + 1))
+    for condition in search.conditions(wanted, before, limit + 1) if wanted else [Post.id < before]:
+        found = _rows(_SHOWN.where(condition).order_by(Post.id.desc()).limit(limit + 1))
+        if len(found) > limit:
+            break
     return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
 
 

@@ -19,10 +19,15 @@ blueprint = Blueprint("posts", __name__, template_folder="templates")
 @blueprint.get("/")
 def index() -> str:
     """The newest posts, or those before `?before=<key>`; with `?q=` those that have all its words in their title."""
-    before = max(0, min(request.args.get("before", LAST_KEY, type=int), LAST_KEY))
-    query = request.args.get("q", "").strip()[:200]
+    before, query = asked()
     posts, older = reading.page(before, query)
     return render_template("posts/index.html", posts=posts, older=older, newest=before == LAST_KEY, query=query)
+
+
+def asked() -> tuple[int, str]:
+    """From which key on, and which words."""
+    before = request.args.get("before", LAST_KEY, type=int)
+    return max(0, min(before, LAST_KEY)), request.args.get("q", "").strip()[:200]
 
 
 @blueprint.get("/popular")

@@ -21,12 +21,10 @@ def create(author: User, request_key: str | None, **values: Any) -> tuple[int, b
     post = Post(author_id=author.id, request_key=request_key, **values)
     try:
         with write_unit():
-            earlier = db.session.scalar(made) if request_key else None
-            if earlier is None:
-                db.session.add(post)
-                db.session.flush()
-                return post.id, True
-    except IntegrityError:  # PostgreSQL: the same request on another connection was faster
+            db.session.add(post)
+            db.session.flush()
+            return post.id, True
+    except IntegrityError:
         earlier = db.session.scalar(made)
         if earlier is None:
             raise
@@ -37,9 +35,7 @@ def create(author: User, request_key: str | None, **values: Any) -> tuple[int, b
 def change(post_id: int, author: User, version: int | None = None, **values: Any) -> None:
     """Raises AppError 404 when the author has no such post, 412 when it is not at `version`."""
     with write_unit():
-        post = _own(post_id, author)
-        if version not in {None, post.version}:
-            raise AppError("The post was changed meanwhile. Read it again, then change it.", 412)
+        post = _own(post_id, author, version)
         replaced = post.image if values.get("image", post.image) != post.image else None
         for name, value in values.items():
             setattr(post, name, value)
@@ -52,18 +48,18 @@ def change(post_id: int, author: User, version: int | None = None, **values: Any
 def remove(post_id: int, author: User, version: int | None = None) -> None:
     """As change(); an admin may remove everybody's."""
     with write_unit():
-        post = _own(post_id, author, or_admin=True)
-        if version not in {None, post.version}:
-            raise AppError("The post was changed meanwhile. Read it again, then remove it.", 412)
+        post = _own(post_id, author, version, or_admin=True)
         image = post.image
         db.session.delete(post)
     remove_image(image)
     forget(cache_key(post_id))
 
 
-def _own(post_id: int, user: User, or_admin: bool = False) -> Post:
+def _own(post_id: int, user: User, version: int | None, or_admin: bool = False) -> Post:
     """To others it is as if there were no such post: 404, not 403."""
     post = db.session.get(Post, post_id, with_for_update=True)
     if post is None or (post.author_id != user.id and not (or_admin and user.is_admin)):
         raise AppError("There is no such post of yours.", 404)
+    if version not in {None, post.version}:
+        raise AppError("The post was changed meanwhile. Read it again, then try again.", 412)
     return post

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -130,10 +131,17 @@ def assert_sound(page: Any, site: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     assert page.evaluate("document.styleSheets.length") == 2
     assert page.locator("h1").count() == 1
+    assert_accessible(page)
+
+
+def assert_accessible(page: Any) -> None:
+    """By the rules of axe-core (WCAG 2.2 A and AA, and its best practices), as the page looks right now."""
+    found = axe.Axe().run(page).response["violations"]
+    assert [(fault["id"], [node["target"] for node in fault["nodes"]]) for fault in found] == []
 
 
 def assert_focus_is_always_visible(page: Any) -> None:
-    controls = page.locator("a:visible, button:visible, input:visible, textarea:visible").count()
+    controls = page.locator(":is(a, button, input, textarea, summary, [tabindex='0']):visible").count()
     seen = set()
     for _ in range(controls + 1):  # one more, because the round leads through the browser itself
         page.keyboard.press("Tab")
@@ -144,5 +152,5 @@ def assert_focus_is_always_visible(page: Any) -> None:
             "e => [getComputedStyle(e).outlineStyle, parseFloat(getComputedStyle(e).outlineWidth)]"
         )
         assert (style, thickness) >= ("solid", 2), focused.evaluate("e => e.outerHTML")
-        seen.add(focused.evaluate("e => e.outerHTML"))
+        seen.add(focused.evaluate("e => [...document.querySelectorAll('*')].indexOf(e)"))
     assert len(seen) == controls

@@ -1,4 +1,5 @@
-// On every page: times in the reader's zone, and no form sent twice. Without it, times are in UTC and forms still work.
+// On every page: times in the reader's zone, no form sent twice, and no text lost when a log-in ends while it is typed.
+// Without it, times are in UTC and forms still work.
 
 const clock = new Intl.DateTimeFormat("en-GB", {
   day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit",
@@ -24,3 +25,18 @@ addEventListener("pageshow", (event) => {
     form.querySelectorAll("[aria-disabled]").forEach((button) => button.removeAttribute("aria-disabled"));
   }
 });
+
+// A draft stays in this tab until a page says that it was sent.
+const drafts = () => Object.keys(sessionStorage).filter((key) => key.startsWith("draft "));
+const draft = document.querySelector("form[data-draft]");
+if (draft) {
+  const key = `draft ${location.pathname}`;
+  const fields = [...draft.querySelectorAll("input[type=text], textarea")];
+  const kept = JSON.parse(sessionStorage.getItem(key) ?? "{}");
+  for (const field of fields) field.value ||= kept[field.name] ?? "";
+  draft.addEventListener("input", () => {
+    sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(fields.map((field) => [field.name, field.value]))));
+  });
+} else if (document.querySelector(".flash")) {
+  for (const key of drafts()) sessionStorage.removeItem(key);
+}

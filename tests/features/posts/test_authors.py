@@ -60,7 +60,7 @@ def test_an_author_deletes_a_post(app: Flask, ada: Visitor) -> None:
 
 def test_the_posts_of_a_user_who_is_gone_stay(app: Flask, visitor: Visitor, add_posts: AddPosts) -> None:
     add_posts(1)
-    assert "A former member, " in visitor.get("/posts/1").text
+    assert ">A former member</span>" in visitor.get("/posts/1").text
 
 
 def test_an_admin_finds_and_deletes_what_others_wrote(app: Flask, ada: Visitor, admin: Visitor) -> None:

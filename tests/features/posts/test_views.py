@@ -85,7 +85,7 @@ def test_an_edit_is_seen_at_once(ada: Visitor, visitor: Visitor) -> None:
     ada.send("/posts/1/edit", title="After", body="Text.")
     page = visitor.get("/posts/1").text
     assert "<h1>After</h1>" in page
-    assert ", edited" in page
+    assert ">edited</span>" in page
 
 
 def test_a_post_without_an_edit_is_read_once_for_all_readers(

@@ -20,7 +20,7 @@ def test_a_visitor_writes_a_post_and_sees_it(app: Flask, ada: Visitor) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (303, "/posts/1")
     page = ada.get("/posts/1").text
     assert "Your post is published." in page
-    assert "ada, " in page
+    assert ">ada</span>" in page
     assert "<h1>My first</h1>" in page
     assert "Your post is published." not in ada.get("/posts/1").text
     assert [(post.title, post.body) for post in stored(app)] == [("My first", "Some text.")]
