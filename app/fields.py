@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from wtforms import ValidationError
+from wtforms import Field, ValidationError
+from wtforms.validators import DataRequired, Length
 
 
 def stripped(value: str | None) -> str:
@@ -10,10 +11,15 @@ def stripped(value: str | None) -> str:
     return (value or "").replace("\r\n", "\n").strip()
 
 
-def storable(_: Any, field: Any) -> None:
+def storable(_: Any, field: Field) -> None:
     """A validator for WTForms: PostgreSQL stores no NUL, and no database stores half a surrogate pair."""
     if "\0" in field.data or any("\ud800" <= character <= "\udfff" for character in field.data):
         raise ValidationError("This text has characters that can not be stored.")
+
+
+def required_text(kind: type[Field], label: str, missing: str, longest: int) -> Field:
+    """A field for forms: stripped, storable, at most so many characters; `missing` is said where there is none."""
+    return kind(label, filters=[stripped], validators=[DataRequired(missing), Length(max=longest), storable])
 
 
 # The same for the API, as a pattern: and something in it that can be seen.

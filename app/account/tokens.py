@@ -7,14 +7,14 @@ from flask_wtf import FlaskForm
 from sqlalchemy import delete, select
 from werkzeug.wrappers import Response
 from wtforms import IntegerField, SelectMultipleField, StringField
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange
+from wtforms.validators import InputRequired, NumberRange
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.api import scopes
 from app.auth import login_required
 from app.auth.models import User
 from app.extensions import db
-from app.fields import storable, stripped
+from app.fields import required_text
 from app.platform.database import write_unit
 from app.platform.errors import AppError
 from app.tokens import new_token
@@ -24,9 +24,7 @@ blueprint = Blueprint("account_tokens", __name__, template_folder="templates")
 
 
 class TokenForm(FlaskForm):  # type: ignore[misc]
-    name = StringField(
-        "What is it for?", filters=[stripped], validators=[DataRequired("Give it a name."), Length(max=60), storable]
-    )
+    name = required_text(StringField, "What is it for?", "Give it a name.", 60)
     scopes = SelectMultipleField(
         "It may", option_widget=CheckboxInput(), widget=ListWidget(prefix_label=False), validate_choice=True
     )

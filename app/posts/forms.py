@@ -4,24 +4,16 @@ from typing import Any
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import BooleanField, HiddenField, StringField, TextAreaField, ValidationError
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import Length
 
-from app.fields import storable, stripped
+from app.fields import required_text, storable
 from app.posts.models import BODY_LENGTH, TITLE_LENGTH
 from app.uploads import image_fault
 
 
 class PostForm(FlaskForm):  # type: ignore[misc]
-    title = StringField(
-        "Title",
-        filters=[stripped],
-        validators=[DataRequired("Give the post a title."), Length(max=TITLE_LENGTH), storable],
-    )
-    body = TextAreaField(
-        "Text",
-        filters=[stripped],
-        validators=[DataRequired("Write something."), Length(max=BODY_LENGTH), storable],
-    )
+    title = required_text(StringField, "Title", "Give the post a title.", TITLE_LENGTH)
+    body = required_text(TextAreaField, "Text", "Write something.", BODY_LENGTH)
     image = FileField("Image (PNG, JPEG, GIF or WebP, up to 4 MB)", render_kw={"accept": "image/*"})
     without_image = BooleanField("Remove the image")
     request_key = HiddenField(default=lambda: secrets.token_hex(16), validators=[Length(max=64), storable])

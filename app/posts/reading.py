@@ -51,16 +51,13 @@ def post(post_id: int) -> Row:
 
 def cached_post(post_id: int) -> Row:
     """A post, read anew every 10 minutes or after an edit."""
-    found: Row = remembered(cache_key(post_id), 600, lambda: post(post_id))
-    return found
+    return dict(remembered(cache_key(post_id), 600, lambda: post(post_id)))
 
 
 def popular() -> list[Row]:
     """The posts that were read most, as they were up to 5 minutes ago."""
-    found: list[Row] = remembered(
-        "popular posts", 300, lambda: _rows(_SHOWN.where(Post.views > 0).order_by(Post.views.desc()).limit(POPULAR))
-    )
-    return found
+    most = _SHOWN.where(Post.views > 0).order_by(Post.views.desc()).limit(POPULAR)
+    return list(remembered("popular posts", 300, lambda: _rows(most)))
 
 
 def cache_key(post_id: int) -> str:
