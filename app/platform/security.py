@@ -75,7 +75,7 @@ class CrossOrigin:
     """CORS by an exact list of origins; without a list nothing is added, and browsers refuse (Fetch standard)."""
 
     METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-    HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, X-CSRFToken, X-Request-ID"
+    HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-CSRFToken, X-Request-ID"
     EXPOSED = "ETag, Link, Location, Retry-After, X-Request-ID"
 
     def __init__(self, origins: tuple[str, ...]) -> None:

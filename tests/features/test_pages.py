@@ -81,11 +81,13 @@ def test_an_address_that_does_not_exist_shows_the_way_back(visitor: Visitor) -> 
     assert "alert(1)" not in page.text
 
 
-@pytest.mark.parametrize("path", ["/about?a=%00", "/about?a=%ff", "/%00", "/%c0%ae", "/%ff", "/\u0661", "/{{7*7}}"])
+@pytest.mark.parametrize(
+    "path", ["/about?a=%00", "/about?a=%ff", "/%00", "/%c0%ae", "/%ff", "/\u0661", "/{{1234*5678}}"]
+)
 def test_strange_addresses_are_no_error_of_ours(path: str, client: FlaskClient) -> None:
     answer = client.get(path)
     assert answer.status_code in {200, 404}
-    assert "49" not in answer.text.replace(answer.headers["X-Request-ID"], "")
+    assert "7006652" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
         ("waiting", ["--seconds", "2"], "0 failed"),
         ("waitress_processes", ["--rounds", "1"], "times as many as 1"),
         ("start", ["--again", "1"], "second start: "),
+        ("cross_origin", ["--rounds", "1"], "ours: 0 failed"),
     ],
 )
 def test_a_benchmark_prints_its_figure(name: str, options: list[str], figure: str) -> None:

@@ -153,9 +153,7 @@ def test_a_key_may_be_any_text(key: str, clock: Clock) -> None:
     assert [passes(limit, key), passes(limit, key), passes(limit, f"{key}2")] == [True, False, True]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(1, "1 s"), (89, "89 s"), (90, "2 minutes"), (3600, "60 minutes")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(1, "1 s"), (89, "89 s"), (90, "2 minutes"), (3600, "60 minutes")])
 def test_the_message_says_how_long_to_wait(seconds: int, text: str, clock: Clock) -> None:
     limit = Limit("door", 1, seconds)
     limit.take("ada")

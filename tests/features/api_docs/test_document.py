@@ -10,8 +10,8 @@ import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.api import scopes
-from app.platform.security import UNSAFE_METHODS
+from app.api import operations, scopes
+from app.platform.security import UNSAFE_METHODS, CrossOrigin
 from tests.features.api.books import add_books
 from tests.features.auth.people import member
 from tests.features.test_prefix import SITE, proxy
@@ -154,3 +154,8 @@ def test_the_page_leads_to_the_document(client: FlaskClient, page: str) -> None:
     found = re.search(r'href="([^"]+)">OpenAPI 3\.1\.0<', page)
     assert found
     assert client.get(found[1]).mimetype == "application/json"
+
+
+def test_a_page_of_a_listed_origin_may_send_every_header_that_is_read(app: Flask) -> None:
+    sent = {name for *_, operation in operations(app) for name in operation.headers}
+    assert sent <= set(CrossOrigin.HEADERS.split(", "))

@@ -72,7 +72,7 @@ def test_the_longest_post_of_the_widest_characters_is_accepted(app: Flask, ada: 
 
 
 @pytest.mark.parametrize(
-    "evil", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "{% raw %}"]
+    "evil", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{1234*5678}}", "{% raw %}"]
 )
 def test_what_a_visitor_writes_is_text_and_never_markup(evil: str, ada: Visitor) -> None:
     ada.send("/posts/new", title=evil, body=evil)
@@ -80,7 +80,7 @@ def test_what_a_visitor_writes_is_text_and_never_markup(evil: str, ada: Visitor)
     for page in (ada.get("/posts/1").text, ada.get("/posts/").text, again.text):
         assert "<script>alert" not in page
         assert "<img src=x" not in page
-        assert "49" not in re.sub(r'<(time|meta|input type="hidden"|input id="(?:csrf|request_key))[^>]*>|v=\w+|\.\w{12}\.', "", page)
+        assert "7006652" not in page
         assert evil.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;") in page
 
 
