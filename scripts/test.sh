@@ -30,7 +30,11 @@ step "ruff check" "$VENV/bin/ruff" check --quiet .
 step "ruff format" "$VENV/bin/ruff" format --quiet --check .
 step "mypy" "$VENV/bin/mypy"
 step "shellcheck" "$VENV/bin/shellcheck" -x -P . scripts/*.sh .ci/run
-step "unit and feature tests" "$VENV/bin/python" -m pytest tests/unit tests/features -q ${mode:+"$mode"} --cov --cov-report=term
-[ "$mode" != --fast ] || exit 0
+quick=("$VENV/bin/python" -m pytest tests/unit tests/features -q -n auto ${mode:+"$mode"})
+if [ "$mode" = --fast ]; then
+  step "unit and feature tests" "${quick[@]}"
+  exit 0
+fi
+step "unit and feature tests" "${quick[@]}" --cov --cov-report=term
 step "server tests" "$VENV/bin/python" -m pytest tests/servers -q ${mode:+"$mode"}
 step "browser tests" "$VENV/bin/python" -m pytest tests/browser -q ${mode:+"$mode"}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from markupsafe import escape
 
 from tests.features.conftest import Visitor
 
@@ -104,3 +105,38 @@ def test_strange_addresses_are_no_error_of_ours(path: str, client: FlaskClient) 
 )
 def test_strange_headers_change_nothing(headers: dict[str, str], client: FlaskClient) -> None:
     assert client.get("/about", headers=headers).status_code == 200
+
+
+# --- the tour of the small things ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["<b>Ada</b>", '"><script>', "{{1234*5678}}", "%s", "Ünal"])
+def test_a_name_from_the_query_is_text_inside_our_markup(name: str, client: FlaskClient) -> None:
+    answer = client.get("/tour/", query_string={"name": name})
+    assert f"<h1>Hello, <em>{escape(name)}</em></h1>" in answer.text
+    assert answer.headers["X-Tour"] == "a header of our own"
+
+
+def test_nobody_is_greeted_as_you(client: FlaskClient) -> None:
+    assert "Hello, <em>you</em>" in client.get("/tour/?name=%20").text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "leads_to"),
+    [
+        ("/tour?name=%3Cb%3E", 308, "http://localhost/tour/?name=%3Cb%3E"),
+        ("/hello?name=Ada%26Bob", 301, "/tour/?name=Ada%26Bob"),
+        ("/hello", 301, "/tour/"),
+    ],
+)
+def test_addresses_from_before_keep_their_query(path: str, status: int, leads_to: str, client: FlaskClient) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["Location"]) == (status, leads_to)
+
+
+def test_the_tour_leads_below_a_prefix_too(make_app: Callable[..., Flask]) -> None:
+    client = make_app(TRUSTED_PROXIES=1).test_client()
+    page = client.get("/tour/?name=Ada", headers={"X-Forwarded-Prefix": "/myapp"}).text
+    assert 'href="/myapp/hello?name=Ada"' in page
+    assert 'href="/myapp/tour?name=Ada"' in page
+    assert 'action="/myapp/tour/"' in page

@@ -75,7 +75,7 @@ def test_a_database_that_does_not_answer_is_said_and_its_address_is_not(
     assert "nowhere" not in answer.text
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), os.getppid()])
+@pytest.mark.parametrize("pid", [os.getpid(), os.getppid()], ids=["the process", "its parent"])
 def test_a_server_that_is_about_to_stop_asks_for_no_more_traffic(pid: int, client: FlaskClient) -> None:
     mark = drain_mark(Path(client.application.instance_path), pid)
     mark.touch()

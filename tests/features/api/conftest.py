@@ -5,6 +5,7 @@ from flask import Flask
 
 from tests.features.api.books import add_books
 from tests.features.api.programs import Program, program
+from tests.features.auth.conftest import compared_once  # noqa: F401
 from tests.features.auth.people import add_user
 
 

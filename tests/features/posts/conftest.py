@@ -9,6 +9,7 @@ from sqlalchemy import select
 from app.extensions import db
 from app.platform.database import utc_now, write_unit
 from app.posts.models import Post
+from tests.features.auth.conftest import compared_once  # noqa: F401
 from tests.features.auth.people import member
 from tests.features.conftest import Visitor
 

@@ -143,3 +143,16 @@ def test_without_room_nothing_half_written_stays(app: Flask, ada: Visitor, monke
     monkeypatch.setattr("werkzeug.datastructures.FileStorage.save", full)
     assert publish(ada, PNG).status_code == 507
     assert (stored(app), files(app)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [("bytes=0-3", 206), ("bytes=-4", 206), ("bytes=900-", 416), ("bytes=-0", 416), ("bytes=" + "0-," * 1000, 416),
+     ("pages=1", 416), ("bytes=a-b", 416)],
+)  # fmt: skip
+def test_a_part_of_an_image_is_given_within_bounds(part: str, status: int, ada: Visitor) -> None:
+    publish(ada, PNG)
+    (address,) = re.findall(r'src="(/uploads/[^"]+)"', ada.get("/posts/1").text)
+    answer = ada.get(address, buffered=True, headers={"Range": part})
+    assert answer.status_code == status
+    assert len(answer.data) <= len(PNG) or status == 416
