@@ -13,6 +13,7 @@ class Model(DeclarativeBase):
 
 # The type of a table's key. SQLite counts rows by itself only in an INTEGER; elsewhere 2^31 would not do for ever.
 Key = BigInteger().with_variant(Integer, "sqlite")
+NEVER_REUSED = {"sqlite_autoincrement": True}  # or SQLite gives the key of a deleted last row to the next one
 LAST_KEY = 2**63 - 1  # beyond it there is no row, and the databases' drivers raise
 
 db = SQLAlchemy(model_class=Model)

@@ -35,11 +35,18 @@ class Visitor:
 
     def send(self, path: str, more: str = "") -> tuple[int, str]:
         """The status of the answer, and the Location that it leads to; `more` is urlencoded, and begins with &."""
+        response, _ = self._post(path, more)
+        return response.status, response.getheader("Location", "")
+
+    def read(self, path: str, more: str) -> str:
+        """As send(), but the page that comes back."""
+        return self._post(path, more)[1]
+
+    def _post(self, path: str, more: str) -> tuple[http.client.HTTPResponse, str]:
         self._connection.request("POST", path, f"csrf_token={self.token}{more}", self.headers())
         response = self._connection.getresponse()
         self._keep_cookies(response)
-        response.read()
-        return response.status, response.getheader("Location", "")
+        return response, response.read().decode()
 
     def _keep_cookies(self, response: http.client.HTTPResponse) -> None:
         for cookie in response.headers.get_all("Set-Cookie", []):

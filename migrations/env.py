@@ -22,7 +22,8 @@ def sqlite_pragmas(connection: Connection, **pragmas: object) -> None:
 
 def is_described(name: str | None, kind: str, _: object) -> bool:
     """Indexes for searching are made by hand in a migration, as no model can describe them: their names say so."""
-    return not (kind in {"table", "index"} and re.search(r"_search(_\w+)?$", name or ""))
+    by_hand = re.search(r"_search(_\w+)?$", name or "") and name not in db.metadata.tables
+    return not (kind in {"table", "index"} and by_hand)
 
 
 def plain_types(kind: str, item: object, _: object) -> str | Literal[False]:

@@ -3,28 +3,31 @@ import sys
 
 import click
 from flask.cli import AppGroup
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app.auth import end_devices, hash_password, password_fault
 from app.auth.models import NAME, NAME_LENGTH, User, lowered
 from app.extensions import db
 from app.platform.database import write_unit
+from app.tokens.models import Token
 
 commands = AppGroup("users", help="Accounts.")
 
 
 @commands.command()
 @click.argument("name", type=lowered)
-def create_admin(name: str) -> None:
-    """Make an account NAME that may administrate. Asks for the password, or reads it from standard input.
-
-    An account that exists already becomes an admin, and keeps its password.
-    """
-    if _find(name):
+@click.option("--existing", is_flag=True, help="Promote an account that exists. It keeps its password, and is enabled.")
+def create_admin(name: str, existing: bool) -> None:
+    """Make an account NAME that may administrate. Asks for the password, or reads it from standard input."""
+    if existing:
         with write_unit():
-            _existing(name).is_admin = True
+            user = _existing(name)
+            user.is_admin, user.is_disabled = True, False
         click.echo(f"{name} is an admin now, with the password as before.")
         return
+    if _find(name):
+        # Whoever registered the name first would be the admin, with a password of their own.
+        raise click.ClickException(f"There is a user {name} already. To promote them: create-admin --existing {name}")
     if not re.match(NAME, name):
         raise click.ClickException(f"A name has 3 to {NAME_LENGTH} of a–z, 0–9, - and _.")
     hashed = _new_password(name)
@@ -36,14 +39,15 @@ def create_admin(name: str) -> None:
 @commands.command()
 @click.argument("name", type=lowered)
 def set_password(name: str) -> None:
-    """Give NAME a new password, and end all its sessions."""
+    """Give NAME a new password, and end all its sessions and API tokens."""
     _existing(name)
     hashed = _new_password(name)
     with write_unit():
         user = _existing(name)
         user.password_hash = hashed
         end_devices(user.id)
-    click.echo(f"{name} has a new password, and is logged out everywhere.")
+        db.session.execute(delete(Token).where(Token.user_id == user.id))
+    click.echo(f"{name} has a new password, is logged out everywhere, and has no API tokens any more.")
 
 
 def _find(name: str) -> User | None:

@@ -38,7 +38,7 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
 def index(user: User) -> str | tuple[str, int]:
     form, secret = TokenForm(), None
     form.scopes.choices = [(scope, scope) for scope in scopes(current_app)]
-    if form.is_submitted() and form.validate():
+    if form.validate_on_submit():
         token, secret = new_token(user, form.name.data, form.scopes.data, form.days.data)
         with write_unit():
             db.session.add(token)

@@ -4,7 +4,16 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response
 
 from app.account.forms import PasswordForm, RegisterForm
-from app.auth import current_device, end_devices, hash_password, log_in, login_required, user_with
+from app.auth import (
+    current_device,
+    end_devices,
+    has_ended,
+    hash_password,
+    is_unchanged,
+    log_in,
+    login_required,
+    user_with,
+)
 from app.auth.models import Device, User
 from app.extensions import db
 from app.platform.database import write_unit
@@ -19,7 +28,7 @@ blueprint = Blueprint("account", __name__, template_folder="templates")
 @blueprint.route("/register", methods=["GET", "POST"])
 def register() -> Response | str | tuple[str, int]:
     form = RegisterForm()
-    if form.is_submitted() and form.validate():
+    if form.validate_on_submit():
         REGISTRATIONS.take(client_network())
         user = User(name=form.name.data, password_hash=hash_password(form.password.data))
         try:
@@ -39,17 +48,19 @@ def register() -> Response | str | tuple[str, int]:
 @login_required
 def index(user: User) -> Response | str | tuple[str, int]:
     form = PasswordForm(user)
-    if form.is_submitted() and form.validate():
+    if form.validate_on_submit():
+        checked = user.password_hash
         if user_with(user.name, form.current.data or ""):
             changed = hash_password(form.new.data)
             with write_unit():
-                user.password_hash = changed
-                end_devices(user.id)
-                log_in(user)
-            flash("Your password is changed. All other devices are logged out.")
-            return redirect(url_for("account.index"), 303)
+                if is_unchanged(user, checked):
+                    user.password_hash = changed
+                    end_devices(user.id)
+                    log_in(user)
+                    flash("Your password is changed. All other devices are logged out.")
+                    return redirect(url_for("account.index"), 303)
         form.current.errors = ["This is not your password."]
-    mine = select(Device).where(Device.user_id == user.id).order_by(Device.seen_at.desc())
+    mine = select(Device).where(Device.user_id == user.id, ~has_ended()).order_by(Device.seen_at.desc())
     page = {"user": user, "form": form, "devices": db.session.scalars(mine).all(), "here": current_device()}
     return render_template("account/index.html", **page), 422 if form.errors else 200
 

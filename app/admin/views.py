@@ -8,7 +8,7 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
-from app.auth import admin_required, end_devices
+from app.auth import admin_required, end_devices, has_ended
 from app.auth.models import Device, User, lowered
 from app.extensions import cache, db
 from app.platform import migrations
@@ -36,7 +36,7 @@ def users(_: User) -> str:
     # PostgreSQL can not even be asked for a NUL.
     query, after = (request.args.get(name, "")[:200].replace("\0", "\ufffd") for name in ("q", "after"))
     query = lowered(query)
-    devices = select(func.count()).where(Device.user_id == User.id).scalar_subquery().label("devices")
+    devices = select(func.count()).where(Device.user_id == User.id, ~has_ended()).scalar_subquery().label("devices")
     wanted = select(User, devices).where(User.name > after).order_by(User.name).limit(PAGE + 1)
     if query:
         wanted = wanted.where(User.name.startswith(query, autoescape=True))

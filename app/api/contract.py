@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, request, url_for
 
-from app.api.reader import Strict, read_body, read_query
+from app.api.reader import Strict, read_body, read_query, receive_body
 from app.extensions import csrf
 from app.platform.errors import AppError
 from app.platform.limits import Limit
@@ -53,6 +53,8 @@ def endpoint(
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(view)
         def operation(**arguments: Any) -> Response:
+            if request.method in UNSAFE_METHODS:
+                receive_body()
             caller = identify()
             if scope or for_users:
                 if caller is None:
@@ -74,7 +76,7 @@ def endpoint(
         described = Operation(answer, answered, body, query, scope, bool(scope) or for_users, headers, about)
         operation.operation = described  # type: ignore[attr-defined]
         blueprint.add_url_rule(path, view.__name__, operation, methods=[method], strict_slashes=True)
-        csrf.exempt(blueprint)  # identify() asks for the token where a cookie counts
+        csrf.exempt(operation)  # identify() asks for the token where a cookie counts
         return operation
 
     return decorate

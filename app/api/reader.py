@@ -22,16 +22,20 @@ class Strict(BaseModel):
 Model = TypeVar("Model", bound=Strict)
 
 
+def receive_body() -> None:
+    """Before the database is asked anything: a client that sends slowly must not hold a connection to it.
+
+    Raises AppError 413.
+    """
+    if (request.content_length or 0) > MAX_BYTES or len(request.get_data()) > MAX_BYTES:  # or sent in chunks
+        raise AppError(f"The body is larger than {MAX_BYTES} bytes.", 413)
+
+
 def read_body(model: type[Model]) -> Model:
-    """The request's JSON object as `model`. Raises AppError: 415 type, 413 size, 400 no JSON, 422 wrong values."""
+    """The request's JSON object as `model`. Raises AppError: 415 type, 400 no JSON, 422 wrong values."""
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise AppError("Send application/json, without a content encoding.", 415)
-    if (request.content_length or 0) > MAX_BYTES:
-        raise AppError(f"The body is larger than {MAX_BYTES} bytes.", 413)
-    data = request.get_data()
-    if len(data) > MAX_BYTES:  # sent in chunks, without a length
-        raise AppError(f"The body is larger than {MAX_BYTES} bytes.", 413)
-    return _checked(model, _parsed(data))
+    return _checked(model, _parsed(request.get_data()))
 
 
 def read_query(model: type[Model]) -> Model:

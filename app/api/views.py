@@ -77,7 +77,7 @@ def create_token(caller: Caller, body: TokenIn) -> dict[str, Any]:
         if scope not in scopes(current_app):
             raise AppError(f"There is no scope {scope}. There are: {', '.join(scopes(current_app))}.", 422)
     with write_unit():
-        token, secret = new_token(caller.user, body.name, body.scopes, body.days)
+        token, secret = new_token(caller.user, body.name, body.scopes, body.days, caller.expires_at)
         db.session.add(token)
         db.session.flush()
         return _shown(token) | {"token": secret}

@@ -24,6 +24,7 @@ _HEADERS = {
 _REASONS = {
     304: "Not changed since If-None-Match", 400: "Not understood", 401: "Nobody is logged in, or the token is wrong",
     403: "The token lacks the scope, or the page is not ours", 404: "There is no such thing, for this caller",
+    409: "Sent before, with something else",
     412: "Changed meanwhile", 413: "Too large", 414: "The address is too long", 415: "No JSON",
     422: "Some values can not be used", 429: "Too many in a short time", 503: "Try again in a moment",
 }  # fmt: skip
@@ -110,7 +111,7 @@ def _errors(path: str, method: str, operation: Operation) -> dict[str, Any]:
     statuses |= {404, 414} if "{" in path else set()
     statuses |= {414} if operation.query else set()
     statuses |= {412} if "If-Match" in operation.headers else set()
-    statuses |= {422} if "Idempotency-Key" in operation.headers else set()
+    statuses |= {409, 422} if "Idempotency-Key" in operation.headers else set()
     statuses |= {400, 403, 429} if operation.for_users and method in UNSAFE_METHODS else set()
     problem = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     return {str(s): {"description": _REASONS[s]} | (problem if s >= 400 else {}) for s in sorted(statuses)}

@@ -3,16 +3,26 @@
 from flask import Flask
 
 from app.auth.passwords import hash_password, password_fault
-from app.auth.sessions import admin_required, current_device, current_user, end_devices, log_in, login_required
-from app.auth.views import blueprint, user_with
+from app.auth.sessions import (
+    admin_required,
+    current_device,
+    current_user,
+    end_devices,
+    has_ended,
+    log_in,
+    login_required,
+)
+from app.auth.views import blueprint, is_unchanged, user_with
 
 __all__ = [
     "admin_required",
     "current_device",
     "current_user",
     "end_devices",
+    "has_ended",
     "hash_password",
     "init_app",
+    "is_unchanged",
     "log_in",
     "login_required",
     "password_fault",

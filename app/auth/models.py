@@ -3,7 +3,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import Key, Model
+from app.extensions import NEVER_REUSED, Key, Model
 from app.platform.database import UtcDateTime, utc_now
 
 NAME_LENGTH = 30  # characters
@@ -17,6 +17,7 @@ def lowered(name: str | None) -> str:
 
 class User(Model):
     __tablename__ = "users"
+    __table_args__ = NEVER_REUSED
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     name: Mapped[str] = mapped_column(String(NAME_LENGTH), unique=True)
@@ -30,6 +31,7 @@ class Device(Model):
     """A log-in: the row of a session. Without it the cookie that names it is worth nothing."""
 
     __tablename__ = "devices"
+    __table_args__ = NEVER_REUSED
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     user_id: Mapped[int] = mapped_column(Key, ForeignKey("users.id", ondelete="CASCADE"), index=True)

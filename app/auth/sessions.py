@@ -25,7 +25,7 @@ _log = logging.getLogger("groundwork.auth")
 def log_in(user: User) -> None:
     """Begins a session with a new id, whatever the cookie held before. Inside a write unit."""
     replaced = Device.secret_hash == _hashed(session.get("device", ""))
-    db.session.execute(delete(Device).where(replaced | (Device.user_id == user.id) & _has_ended(utc_now())))
+    db.session.execute(delete(Device).where(replaced | (Device.user_id == user.id) & has_ended()))
     secret, address = secrets.token_urlsafe(24), request.remote_addr or ""
     agent = request.user_agent.string[:200]
     db.session.add(Device(user_id=user.id, secret_hash=_hashed(secret), agent=agent, address=address[:45]))
@@ -72,20 +72,23 @@ def _found() -> tuple[Device, User] | tuple[None, None]:
 def _find(secret: str) -> tuple[Device, User] | tuple[None, None]:
     now = utc_now()
     wanted = select(Device, User).join(User, User.id == Device.user_id)
-    row = db.session.execute(wanted.where(Device.secret_hash == _hashed(secret), ~_has_ended(now), ~User.is_disabled))
+    row = db.session.execute(wanted.where(Device.secret_hash == _hashed(secret), ~has_ended(), ~User.is_disabled))
     device, user = row.one_or_none() or (None, None)
     if device is None or user is None:
         return None, None
-    if now - device.seen_at > SEEN:
+    if now - device.seen_at > min(SEEN, _idle() / 10):
         _touch_afterwards(device.id, now)
     return device, user
 
 
-def _has_ended(now: datetime) -> Any:
+def has_ended() -> Any:
     """The condition for the rows of sessions that have ended by themselves."""
-    idle = timedelta(minutes=current_app.config["SESSION_IDLE_MINUTES"])
     whole = timedelta(hours=current_app.config["SESSION_HOURS"])
-    return (Device.seen_at < now - idle) | (Device.created_at < now - whole)
+    return (Device.seen_at < utc_now() - _idle()) | (Device.created_at < utc_now() - whole)
+
+
+def _idle() -> timedelta:
+    return timedelta(minutes=current_app.config["SESSION_IDLE_MINUTES"])
 
 
 def _touch_afterwards(device_id: int, now: datetime) -> None:

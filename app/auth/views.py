@@ -26,11 +26,12 @@ def login() -> Response | str | tuple[str, int]:
         return redirect(_wanted(), 303) if current_user() else render_template("auth/login.html", form=form, last=last)
     if form.validate():
         if user := user_with(form.name.data, form.password.data):
-            renewed = passwords.renewed(user.password_hash, form.password.data)
+            checked, renewed = user.password_hash, passwords.renewed(user.password_hash, form.password.data)
             with write_unit():
-                user.password_hash = renewed
-                log_in(user)
-            return redirect(_wanted(), 303)
+                if is_unchanged(user, checked):
+                    user.password_hash = renewed
+                    log_in(user)
+                    return redirect(_wanted(), 303)
         form.password.errors = ["Name and password do not belong together."]
     return render_template("auth/login.html", form=form, last=last), 422
 
@@ -49,8 +50,10 @@ def user_with(name: str, password: str) -> User | None:
     A try is counted before the password is looked at, or forty at once would all be looked at.
     """
     last = last_login.recall()
-    whose = f"device:{last['device']}" if last and last["name"] == name else f"account:{name}"
-    keys = whose, f"address:{client_network()}"
+    if last and last["name"] == name:
+        keys = [f"device:{last['device']}"]  # not even strangers at the same address can use these up
+    else:
+        keys = [f"account:{name}", f"address:{client_network()}"]
     ticket = WRONG_PASSWORDS.take(*keys)
     user = db.session.scalar(select(User).where(User.name == name))
     right = passwords.is_right(password, user.password_hash if user else None)
@@ -59,6 +62,15 @@ def user_with(name: str, password: str) -> User | None:
         return user
     _log.warning("log-in refused", extra={"user": name[:40], "client": request.remote_addr})
     return None
+
+
+def is_unchanged(user: User, checked: str) -> bool:
+    """Inside a write unit: the hash that the password was checked against still counts, and the account too.
+
+    Without it, a log-in that overlaps with a change of the password would outlive it.
+    """
+    db.session.refresh(user, with_for_update=True)
+    return user.password_hash == checked and not user.is_disabled
 
 
 def _wanted() -> str:

@@ -32,7 +32,7 @@ def tour() -> Response:
 @blueprint.get("/hello")
 def hello() -> Response:
     """An address from before: it leads to the new one, and the query comes along."""
-    return redirect(url_for("pages.tour", name=request.args.get("name")), 301)
+    return redirect(url_for("pages.tour", **request.args.to_dict()), 301)  # type: ignore[arg-type]
 
 
 def _server() -> str:

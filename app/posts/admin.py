@@ -20,6 +20,6 @@ def index(_: User) -> str:
 @blueprint.post("/<key:post_id>/delete")
 @admin_required
 def delete(user: User, post_id: int) -> Response:
-    writing.remove(post_id, user)
+    writing.remove(post_id, user, or_admin=True)
     flash("The post is deleted.")
     return redirect(url_for("admin_posts.index"), 303)

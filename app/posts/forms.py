@@ -1,9 +1,8 @@
 import secrets
-from typing import Any
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
-from wtforms import BooleanField, HiddenField, StringField, TextAreaField, ValidationError
+from wtforms import BooleanField, Field, HiddenField, StringField, TextAreaField, ValidationError
 from wtforms.validators import Length
 
 from app.fields import required_text, storable
@@ -18,6 +17,6 @@ class PostForm(FlaskForm):  # type: ignore[misc]
     without_image = BooleanField("Remove the image")
     request_key = HiddenField(default=lambda: secrets.token_hex(16), validators=[Length(max=64), storable])
 
-    def validate_image(self, field: Any) -> None:
+    def validate_image(self, field: Field) -> None:
         if field.data and (wrong := image_fault(field.data)):
             raise ValidationError(wrong)

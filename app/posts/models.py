@@ -3,7 +3,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import Key, Model
+from app.extensions import NEVER_REUSED, Key, Model
 from app.platform.database import UtcDateTime, utc_now
 
 TITLE_LENGTH = 200  # characters
@@ -14,7 +14,7 @@ class Post(Model):
     """The migration adds an index of the words in `title` (app/posts/search.py), which no model describes."""
 
     __tablename__ = "posts"
-    __table_args__ = (UniqueConstraint("author_id", "request_key"),)
+    __table_args__ = (UniqueConstraint("author_id", "request_key"), NEVER_REUSED)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     author_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id", ondelete="SET NULL"))

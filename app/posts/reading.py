@@ -17,9 +17,9 @@ from app.posts import search
 from app.posts.models import Post
 
 PAGE = 20  # posts on a page of the list
-POPULAR = 10  # posts in the list of the popular ones
+POPULAR = "popular posts"  # the key in the cache
 Row = dict[str, Any]
-_VIEWS_KEPT = 60  # seconds between two times that the views of a post are written to the database
+_PAUSE = 60  # seconds between two times that the views of a post are written to the database
 _log = logging.getLogger("groundwork.posts")
 _SHOWN: Select[*tuple[Any, ...]] = select(
     Post.id, Post.title, Post.body, Post.image, Post.views, Post.version, Post.created_at, Post.updated_at,
@@ -56,8 +56,8 @@ def cached_post(post_id: int) -> Row:
 
 def popular() -> list[Row]:
     """The posts that were read most, as they were up to 5 minutes ago."""
-    most = _SHOWN.where(Post.views > 0).order_by(Post.views.desc()).limit(POPULAR)
-    return list(remembered("popular posts", 300, lambda: _rows(most)))
+    most = _SHOWN.where(Post.views > 0).order_by(Post.views.desc()).limit(10)
+    return list(remembered(POPULAR, 300, lambda: _rows(most)))
 
 
 def cache_key(post_id: int) -> str:
@@ -71,7 +71,7 @@ def _rows(statement: Select[*tuple[Any, ...]]) -> list[Row]:
 def count_view(post_id: int) -> None:
     """Counts in the cache; once a minute one of the workers writes the count down, after its answer."""
     cache.cache.inc(f"views {post_id}")
-    if cache.add(f"views {post_id} written", True, timeout=_VIEWS_KEPT):
+    if cache.add(f"views {post_id} written", True, timeout=_PAUSE):
         app = current_app._get_current_object()  # type: ignore[attr-defined]
 
         @after_this_request

@@ -12,7 +12,7 @@ from app.extensions import db
 from app.posts.models import Post
 
 MOST_WORDS = 8
-WHOLE = 3  # letters from which the last word may be the beginning of one
+PREFIX = 3  # letters from which the last word may be the beginning of one
 NEWEST = 5000  # posts that are looked through before the index is asked, in PostgreSQL: 5 ms
 _index = table("posts_search", column("rowid"))
 _WORDS = "to_tsvector('simple', regexp_replace({}.title, '[!-/:-@[-`{{-~]', ' ', 'g'))"  # as in the migration
@@ -29,7 +29,7 @@ def conditions(wanted: list[str], before: int, limit: int) -> list[ColumnElement
     FTS5 finds keys in their order, and stops. GIN collects all with a word first, be it 200,000; where PostgreSQL
     chose between that and walking back from the newest, its guess cost up to 5 s. So the newest come first.
     """
-    open_end = len(wanted[-1]) >= WHOLE
+    open_end = len(wanted[-1]) >= PREFIX
     if db.engine.dialect.name == "sqlite":
         match = " ".join(f'"{word}"' for word in wanted) + ("*" if open_end else "")
         found = select(_index.c.rowid).where(literal_column("posts_search").op("MATCH")(match), _index.c.rowid < before)

@@ -3,7 +3,7 @@ from typing import Any
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from app.auth import current_user, login_required
+from app.auth import login_required
 from app.auth.models import User
 from app.extensions import LAST_KEY
 from app.platform.errors import AppError
@@ -38,16 +38,16 @@ def popular() -> str:
 @blueprint.get(POST)
 def detail(post_id: int) -> str:
     post = reading.cached_post(post_id)
-    reading.count_view(post_id)
-    user = current_user()
-    return render_template("posts/detail.html", post=post, is_mine=bool(user and user.id == post["author_id"]))
+    if request.method == "GET":
+        reading.count_view(post_id)
+    return render_template("posts/detail.html", post=post)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
 @login_required
 def create(user: User) -> Response | str | tuple[str, int]:
     form = PostForm()
-    if not form.is_submitted() or not form.validate():
+    if not form.validate_on_submit():
         return render_template("posts/edit.html", form=form, post=None), 422 if form.errors else 200
     post_id, made = writing.create(user, form.request_key.data or None, **_values(form))
     if made:
@@ -62,7 +62,7 @@ def edit(user: User, post_id: int) -> Response | str | tuple[str, int]:
     if post["author_id"] != user.id:
         raise AppError("There is no such post of yours.", 404)
     form = PostForm(data={name: post[name] for name in ("title", "body")})
-    if not form.is_submitted() or not form.validate():
+    if not form.validate_on_submit():
         return render_template("posts/edit.html", form=form, post=post), 422 if form.errors else 200
     writing.change(post_id, user, **_values(form))
     flash("Your changes are saved.")

@@ -11,16 +11,16 @@ from app.platform.cache import forget
 from app.platform.database import utc_now, write_unit
 from app.platform.errors import AppError
 from app.posts.models import Post
-from app.posts.reading import cache_key
-from app.uploads import remove_image
+from app.posts.reading import POPULAR, cache_key
+from app.uploads import kept_on_success, remove_image
 
 
 def create(author: User, request_key: str | None, **values: Any) -> tuple[int, bool]:
     """The key of the new post, and True; or of the one that this author has made with this `request_key`, and False."""
-    made = select(Post.id).where(Post.author_id == author.id, Post.request_key == request_key)
+    made = select(Post).where(Post.author_id == author.id, Post.request_key == request_key)
     post = Post(author_id=author.id, request_key=request_key, **values)
     try:
-        with write_unit():
+        with kept_on_success(values.get("image")), write_unit():
             db.session.add(post)
             db.session.flush()
             return post.id, True
@@ -28,31 +28,33 @@ def create(author: User, request_key: str | None, **values: Any) -> tuple[int, b
         earlier = db.session.scalar(made)
         if earlier is None:
             raise
-    remove_image(values.get("image"))
-    return earlier, False
+    if (earlier.title, earlier.body) != (post.title, post.body):
+        raise AppError(f"This was sent before with another text, and became post {earlier.id}. Edit that one.", 409)
+    return earlier.id, False
 
 
 def change(post_id: int, author: User, version: int | None = None, **values: Any) -> None:
     """Raises AppError 404 when the author has no such post, 412 when it is not at `version`."""
-    with write_unit():
+    with kept_on_success(values.get("image")), write_unit():
         post = _own(post_id, author, version)
         replaced = post.image if values.get("image", post.image) != post.image else None
         for name, value in values.items():
             setattr(post, name, value)
         post.version += 1
         post.updated_at = utc_now()
-    remove_image(replaced)
     forget(cache_key(post_id))
+    remove_image(replaced)
 
 
-def remove(post_id: int, author: User, version: int | None = None) -> None:
-    """As change(); an admin may remove everybody's."""
+def remove(post_id: int, author: User, version: int | None = None, or_admin: bool = False) -> None:
+    """As change(); an admin may remove everybody's, where that is meant."""
     with write_unit():
-        post = _own(post_id, author, version, or_admin=True)
+        post = _own(post_id, author, version, or_admin)
         image = post.image
         db.session.delete(post)
-    remove_image(image)
     forget(cache_key(post_id))
+    forget(POPULAR)
+    remove_image(image)
 
 
 def _own(post_id: int, user: User, version: int | None, or_admin: bool = False) -> Post:

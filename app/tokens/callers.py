@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from flask import request
 from sqlalchemy import select
@@ -23,7 +23,8 @@ CHALLENGE = {"WWW-Authenticate": "Bearer"}
 @dataclass(frozen=True)
 class Caller:
     user: User
-    scopes: frozenset[str] | None  # None: a session, which may do whatever its user may
+    scopes: frozenset[str] | None = None  # None: a session, which may do whatever its user may
+    expires_at: datetime | None = None  # of the token
 
     def require(self, scope: str) -> None:
         """Raises AppError 403."""
@@ -44,20 +45,22 @@ def identify() -> Caller | None:
     user = current_user()
     if user and request.method in UNSAFE_METHODS:
         require_own_page()
-    return Caller(user, None) if user else None
+    return Caller(user) if user else None
 
 
 def _of_token(secret: str) -> Caller | None:
-    wanted = select(Token.scopes, User).join(User, User.id == Token.user_id)
+    wanted = select(Token, User).join(User, User.id == Token.user_id)
     valid = Token.secret_hash == _hashed(secret), Token.expires_at > utc_now(), ~User.is_disabled
     row = db.session.execute(wanted.where(*valid)).first()
-    return Caller(row.User, frozenset(row.scopes.split())) if row else None
+    return Caller(row.User, frozenset(row.Token.scopes.split()), row.Token.expires_at) if row else None
 
 
-def new_token(user: User, name: str, scopes: list[str], days: int) -> tuple[Token, str]:
-    """The row, still to be added, and the secret, to be shown once."""
+def new_token(
+    user: User, name: str, scopes: list[str], days: int, at_most: datetime | None = None
+) -> tuple[Token, str]:
+    """The row, still to be added, and the secret, to be shown once. It ends `at_most` then, if that is given."""
     secret = PREFIX + secrets.token_urlsafe(32)
-    expires = utc_now() + timedelta(days=days)
+    expires = min(utc_now() + timedelta(days=days), at_most or datetime.max.replace(tzinfo=UTC))
     scope = " ".join(sorted(set(scopes)))
     return Token(user_id=user.id, name=name, secret_hash=_hashed(secret), scopes=scope, expires_at=expires), secret
 

@@ -3,7 +3,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import Key, Model
+from app.extensions import NEVER_REUSED, Key, Model
 from app.platform.database import UtcDateTime, utc_now
 
 
@@ -11,6 +11,7 @@ class Token(Model):
     """What a program shows instead of a log-in. The secret itself is shown once, and never stored."""
 
     __tablename__ = "tokens"
+    __table_args__ = NEVER_REUSED
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     user_id: Mapped[int] = mapped_column(Key, ForeignKey("users.id", ondelete="CASCADE"), index=True)

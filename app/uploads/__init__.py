@@ -6,10 +6,10 @@ content policy of an upload allows nothing at all. Several machines share the fo
 
 from flask import Flask
 
-from app.uploads.files import image_fault, remove_image, store_image
+from app.uploads.files import image_fault, kept_on_success, remove_image, store_image
 from app.uploads.views import blueprint
 
-__all__ = ["image_fault", "init_app", "remove_image", "store_image"]
+__all__ = ["image_fault", "init_app", "kept_on_success", "remove_image", "store_image"]
 
 
 def init_app(app: Flask) -> None:

@@ -1,8 +1,10 @@
 import contextlib
 import errno
+import logging
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from flask import current_app
@@ -12,7 +14,9 @@ from app.platform.errors import AppError
 from config import Config
 
 MAX_BYTES = 4 * 1024 * 1024
+TYPES = {"png": "image/png", "jpg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
 NAME = r"[0-9a-f]{32}\.(?:png|jpg|gif|webp)"
+_log = logging.getLogger("groundwork.uploads")
 
 
 def folder() -> Path:
@@ -50,15 +54,28 @@ def store_image(file: FileStorage) -> str:
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(draft)
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else error.errno == errno.ENOSPC
+        full = error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", None)}
         raise AppError("The image can not be stored right now.", 507 if full else 503) from error
     return name
 
 
 def remove_image(name: str | None) -> None:
-    """After the commit that has made it nobody's."""
-    if name:
-        (folder() / name).unlink(missing_ok=True)
+    """After the commit that has made it nobody's. A file that can not be removed stays, and is named in the log."""
+    try:
+        if name:
+            (folder() / name).unlink(missing_ok=True)
+    except OSError as error:  # Windows keeps a file that is being read
+        _log.warning("the image %s could not be removed: %s", name, error)
+
+
+@contextlib.contextmanager
+def kept_on_success(name: str | None) -> Iterator[None]:
+    """Around what makes a stored image somebody's: on any exception it is removed again."""
+    try:
+        yield
+    except BaseException:
+        remove_image(name)
+        raise
 
 
 def _extension(file: FileStorage) -> str | None:

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["author_id"], ["users.id"], ondelete="SET NULL"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("author_id", "request_key"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_posts_views", "posts", ["views"])
     for statement in SQLITE_SEARCH if is_sqlite() else POSTGRESQL_SEARCH:

@@ -27,10 +27,13 @@ addEventListener("pageshow", (event) => {
 });
 
 // A draft stays in this tab until a page says that it was sent.
-const drafts = () => Object.keys(sessionStorage).filter((key) => key.startsWith("draft "));
 const draft = document.querySelector("form[data-draft]");
+const forget = (kept) => {
+  for (const key of Object.keys(sessionStorage)) if (key.startsWith("draft ") && key !== kept) sessionStorage.removeItem(key);
+};
 if (draft) {
-  const key = `draft ${location.pathname}`;
+  const key = `draft ${draft.dataset.draft} ${location.pathname}`;
+  forget(key); // what somebody else has typed in this tab before
   const fields = [...draft.querySelectorAll("input[type=text], textarea")];
   const kept = JSON.parse(sessionStorage.getItem(key) ?? "{}");
   for (const field of fields) field.value ||= kept[field.name] ?? "";
@@ -38,5 +41,5 @@ if (draft) {
     sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(fields.map((field) => [field.name, field.value]))));
   });
 } else if (document.querySelector(".flash")) {
-  for (const key of drafts()) sessionStorage.removeItem(key);
+  forget();
 }

@@ -119,6 +119,18 @@ def test_a_text_survives_a_log_in_that_ends_while_it_is_typed(open_page: OpenPag
     assert page.get_by_label("Title").input_value() == ""
 
 
+def test_a_draft_is_not_shown_to_the_next_user_of_the_tab(open_page: OpenPage, site: str) -> None:
+    page = log_in(open_page(site), site, "/posts/new")
+    page.get_by_label("Title").fill("A private thought")
+    page.context.clear_cookies()
+    page.goto(f"{site}/auth/register?next=/posts/new")
+    page.get_by_label("Name").fill("grace")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Create the account").click()
+    page.wait_for_url(f"{site}/posts/new")
+    assert page.get_by_label("Title").input_value() == ""
+
+
 def test_a_search_finds_by_the_beginning_of_a_word(open_page: OpenPage, site: str) -> None:
     page = open_page(f"{site}/posts/")
     page.get_by_label("Search the titles").fill("reload los")

@@ -30,8 +30,22 @@ def test_the_first_admin_is_made_on_the_command_line(end: str, app: Flask, visit
 
 def test_a_user_becomes_an_admin_and_keeps_the_password(app: Flask, visitor: Visitor) -> None:
     add_user(app)
-    code, output = users(app, "create-admin", "ada", typed="another password\n")
+    code, output = users(app, "create-admin", "--existing", "ada")
     assert (code, output) == (0, "ada is an admin now, with the password as before.\n")
+    log_in(visitor, "ada")
+    assert visitor.get("/admin/").status_code == 200
+
+
+def test_who_registered_the_name_before_the_operator_is_no_admin(app: Flask) -> None:
+    stranger = member(app, "admin")
+    code, output = users(app, "create-admin", "admin", typed="the operators password\n")
+    assert (code, "There is a user admin already." in output) == (1, True)
+    assert stranger.get("/admin/").status_code == 404
+
+
+def test_the_last_admin_who_was_disabled_comes_back(app: Flask, visitor: Visitor) -> None:
+    add_user(app, is_admin=True, is_disabled=True)
+    users(app, "create-admin", "--existing", "ada")
     log_in(visitor, "ada")
     assert visitor.get("/admin/").status_code == 200
 
@@ -58,7 +72,7 @@ def test_an_admins_password_is_no_easier_to_guess(typed: str, fault: str, app: F
 def test_a_new_password_opens_the_account_and_ends_its_sessions(app: Flask) -> None:
     visitor, new = member(app), "another horse battery"
     code, output = users(app, "set-password", "ada", typed=f"{new}\n")
-    assert (code, output) == (0, "ada has a new password, and is logged out everywhere.\n")
+    assert (code, output) == (0, "ada has a new password, is logged out everywhere, and has no API tokens any more.\n")
     assert visitor.get("/auth/account").status_code == 303
     assert visitor.send("/auth/login", name="ada", password=PASSWORD).status_code == 422
     log_in(visitor, "ada", new)

@@ -30,7 +30,7 @@ class Program:
         return self.send("GET", path, **headers)
 
 
-def add_token(app: Flask, user_id: int, *scopes: str, days: int = 1) -> str:
+def add_token(app: Flask, user_id: int, *scopes: str, days: int = 366) -> str:
     """The secret of a new token; with `days=0` one that has just expired."""
     with app.app_context(), write_unit():
         user = db.session.get_one(User, user_id)

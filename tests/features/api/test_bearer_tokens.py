@@ -153,6 +153,13 @@ def test_a_token_lives_as_long_as_it_was_asked_for(
     assert abs(stored(app)[1].expires_at - utc_now() - timedelta(days=days)) < timedelta(minutes=1)
 
 
+def test_a_token_makes_none_that_outlives_it(app: Flask, ada: int) -> None:
+    mother = Program(app.test_client(use_cookies=False), add_token(app, ada, "tokens:write", days=7))
+    mother.send("POST", "/tokens", {"name": "child", "days": 365})
+    first, child = stored(app)
+    assert child.expires_at == first.expires_at
+
+
 def test_a_token_makes_none_that_may_more_than_itself(app: Flask, books: object, with_tokens: Program) -> None:
     assert_problem(with_tokens.send("POST", "/tokens", {"name": "n", "scopes": ["tokens:write", "books:write"]}), 403)
     assert len(stored(app)) == 1

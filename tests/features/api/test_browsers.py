@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from flask import Flask
+from flask import Blueprint, Flask
 from werkzeug.test import TestResponse
 
+from app.api import endpoint
 from tests.features.api.programs import assert_problem
 from tests.features.auth.people import add_user, log_in, member
 from tests.features.conftest import Visitor
@@ -113,3 +114,15 @@ def test_after_the_log_out_the_session_opens_nothing(ada_here: Visitor) -> None:
     ada_here.send("/auth/logout", form_at="/")
     assert_problem(ada_here.get("/api/v1/me"), 401)
     assert_problem(make(ada_here, token), 401)
+
+
+def test_a_route_beside_an_endpoint_asks_for_the_token_too(app: Flask, books: object) -> None:
+    blueprint = Blueprint("beside", __name__)
+
+    @endpoint(blueprint, "GET", "/beside")
+    def beside() -> None:
+        """Something else."""
+
+    blueprint.add_url_rule("/pay", "pay", lambda: "paid", methods=["POST"])
+    app.register_blueprint(blueprint, url_prefix="/api/v1")
+    assert app.test_client().post("/api/v1/pay").status_code == 400

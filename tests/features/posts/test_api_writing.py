@@ -192,8 +192,8 @@ def test_not_even_an_admin_writes_in_the_name_of_others(method: str, app: Flask,
     assert_problem(write(author(app, is_admin=True), method, POST), 404)
 
 
-def test_an_admin_removes_the_posts_of_all(app: Flask, grace: Program) -> None:
-    assert author(app, is_admin=True).send("DELETE", "/posts/1").status_code == 204
+def test_an_admins_token_removes_the_admins_own_posts_only(app: Flask, grace: Program) -> None:
+    assert_problem(author(app, is_admin=True).send("DELETE", "/posts/1"), 404)
 
 
 @every_change
