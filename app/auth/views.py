@@ -25,8 +25,9 @@ def login() -> Response | str | tuple[str, int]:
     if not form.is_submitted():
         return redirect(_wanted(), 303) if current_user() else render_template("auth/login.html", form=form, last=last)
     if form.validate():
-        if user := user_with(form.name.data, form.password.data):
-            checked, renewed = user.password_hash, passwords.renewed(user.password_hash, form.password.data)
+        if found := user_with(form.name.data, form.password.data):
+            user, checked = found
+            renewed = passwords.renewed(checked, form.password.data)
             with write_unit():
                 if is_unchanged(user, checked):
                     user.password_hash = renewed
@@ -44,8 +45,8 @@ def logout() -> Response:
     return redirect(url_for("pages.home"), 303)
 
 
-def user_with(name: str, password: str) -> User | None:
-    """The user, when the password is right. Raises AppError 429 after too many wrong ones.
+def user_with(name: str, password: str) -> tuple[User, str] | None:
+    """The user and the hash that was checked, if the password is right. Raises AppError 429 after too many wrong ones.
 
     A try is counted before the password is looked at, or forty at once would all be looked at.
     """
@@ -56,10 +57,10 @@ def user_with(name: str, password: str) -> User | None:
         keys = [f"account:{name}", f"address:{client_network()}"]
     ticket = WRONG_PASSWORDS.take(*keys)
     user = db.session.scalar(select(User).where(User.name == name))
-    right = passwords.is_right(password, user.password_hash if user else None)
-    if user and right and not user.is_disabled:
-        WRONG_PASSWORDS.give_back(ticket, *keys)
-        return user
+    checked = user.password_hash if user else None
+    if passwords.is_right(password, checked) and user and checked and not user.is_disabled:
+        WRONG_PASSWORDS.give_back(ticket, *keys)  # after this the user is read anew
+        return user, checked
     _log.warning("log-in refused", extra={"user": name[:40], "client": request.remote_addr})
     return None
 

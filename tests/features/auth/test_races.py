@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from app.auth import hash_password, passwords
+from app.auth import hash_password, passwords, views
 from app.auth.models import Device, User
 from app.extensions import db
 from app.platform.database import write_unit
@@ -14,18 +14,21 @@ from tests.features.auth.people import PASSWORD, add_user
 from tests.features.conftest import Visitor
 
 
+@pytest.mark.parametrize("moment", ["give_back", "renewed"])
 @pytest.mark.parametrize("change", [{"password_hash": hash_password("another long one")}, {"is_disabled": True}])
 def test_a_log_in_that_overlaps_with_the_end_of_its_password_is_refused(
-    change: dict[str, object], app: Flask, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+    change: dict[str, object], moment: str, app: Flask, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_user(app)
+    place = passwords if moment == "renewed" else views.WRONG_PASSWORDS
+    original = getattr(place, moment)
 
-    def changed_meanwhile(password_hash: str, _: str) -> str:  # between the check and the write unit
+    def changed_meanwhile(*arguments: str) -> object:  # between the check and the write unit
         with app.app_context(), write_unit():
             db.session.execute(update(User).values(**change))
-        return password_hash
+        return original(*arguments)
 
-    monkeypatch.setattr(passwords, "renewed", changed_meanwhile)
+    monkeypatch.setattr(place, moment, changed_meanwhile)
     answer = visitor.send("/auth/login", name="ada", password=PASSWORD)
     assert (answer.status_code, "do not belong together" in answer.text) == (422, True)
     with app.app_context():
