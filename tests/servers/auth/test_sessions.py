@@ -80,5 +80,5 @@ def test_a_search_for_what_postgresql_can_not_store_finds_nothing(
 ) -> None:
     name = f"root-{query[0]}"
     with register(on_postgresql.port, name) as visitor:
-        flask(tmp_path, "users", "create-admin", name, DATABASE_URL=database_url)
+        flask(tmp_path, "users", "create-admin", "--existing", name, DATABASE_URL=database_url)
         assert status_of(on_postgresql.port, f"/admin/users?{query}", visitor.headers()["Cookie"]) == 200
