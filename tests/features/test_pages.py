@@ -126,6 +126,7 @@ def test_nobody_is_greeted_as_you(client: FlaskClient) -> None:
     [
         ("/tour?name=%3Cb%3E", 308, "http://localhost/tour/?name=%3Cb%3E"),
         ("/hello?name=Ada%26Bob", 301, "/tour/?name=Ada%26Bob"),
+        ("/hello?name=a&x=1", 301, "/tour/?name=a&x=1"),
         ("/hello", 301, "/tour/"),
     ],
 )
