@@ -94,35 +94,45 @@ def servers(folder: Path, origin: str) -> dict[str, Serve]:
 
 
 class Browser:
-    """Chromium with `PEOPLE` windows, which share no connection, on the page of another origin."""
+    """Chromium on the page of another origin. Every situation has windows of its own, which share no connection: one
+    that Chromium opened ahead and left unused would hold up a server with one thread in the next situation as well.
+    """
 
     def __init__(self, chromium: Any, origin: str, port: int) -> None:
-        self.pages = [chromium.new_context().new_page() for _ in range(PEOPLE)]
-        self.said: list[str] = []
-        for page in self.pages:
-            page.on("console", lambda message: self.said.append(message.text))
-            page.goto(origin)
+        self._chromium, self._origin, self._port = chromium, origin, port
         self._address = f"http://127.0.0.1:{port}/wait"
-        self._port, self._asked = port, 0
+        self._asked = 0
 
     def alone(self) -> Answers:
-        return self._send(self.pages[:1], None)[0]
+        with self._windows(1) as pages:
+            return self._send(pages, None)[0]
 
     def together(self) -> list[Answers]:
-        self._let_it_finish()
-        return self._send(self.pages, PATIENCE)
+        with self._windows(PEOPLE) as pages:
+            return self._send(pages, PATIENCE)
 
     def beside_a_silent_connection(self) -> Answers:
-        self._let_it_finish()
-        with socket.create_connection(("127.0.0.1", self._port)):
-            return self._send(self.pages[:1], PATIENCE)[0]
+        with self._windows(1) as pages, socket.create_connection(("127.0.0.1", self._port)):
+            return self._send(pages, PATIENCE)[0]
 
     def at_a_view_that_raises(self) -> str:
         """What the page learns: a status, or else what the browser says on its console."""
+        said: list[str] = []
+        with self._windows(1) as (page,):
+            page.on("console", lambda message: said.append(message.text))
+            status = page.evaluate("async url => (await ask(url)).status", f"{self._address}/{'9' * 30}")
+        return f"status {status}" if status else said[0].partition("has been ")[2]
+
+    @contextmanager
+    def _windows(self, count: int) -> Iterator[list[Any]]:
         self._let_it_finish()
-        self.said.clear()
-        status = self.pages[0].evaluate("async url => (await ask(url)).status", f"{self._address}/{'9' * 30}")
-        return f"status {status}" if status else self.said[0].partition("has been ")[2]
+        contexts = [self._chromium.new_context() for _ in range(count)]
+        pages = [context.new_page() for context in contexts]
+        for page in pages:
+            page.goto(self._origin)
+        yield pages
+        for context in contexts:
+            context.close()
 
     def _send(self, pages: list[Any], patience: int | None) -> list[Answers]:
         for page in pages:

@@ -28,9 +28,9 @@ def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
 )
 def test_a_benchmark_prints_its_figure(name: str, options: list[str], figure: str) -> None:
     completed = run(name, *options)
+    assert "Traceback" not in completed.stderr, completed.stderr
     assert completed.returncode in {0, 1}, completed.stderr
     assert figure in completed.stdout.splitlines()[-1], completed.stdout
-    assert "Traceback" not in completed.stderr
 
 
 def test_four_workers_stay_within_their_memory() -> None:
