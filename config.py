@@ -59,7 +59,7 @@ Environment = Literal["development", "production", "testing"]
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 AnyCase = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
-Folder = Annotated[Path, AfterValidator(lambda path: ROOT / path)]
+Folder = Annotated[Path, AfterValidator(lambda path: (ROOT / path).resolve())]  # past the link that a release has
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 RedisUrl = Annotated[str, _only(r"(rediss?|unix)://.*", "must start with redis://, rediss:// or unix://")]
@@ -92,7 +92,9 @@ class Config(BaseSettings):
 
     APP_ENV: Environment = Field("production", description="Which class below applies: production, development.")
     APP_NAME: str = Field("Groundwork", min_length=1, description="Name shown on the pages; names the cookies too.")
-    INSTANCE_PATH: Folder = Field(ROOT / "instance", description="Folder for the secret, SQLite, uploads, pid files.")
+    INSTANCE_PATH: Folder = Field(
+        ROOT / "instance", validate_default=True, description="Folder for the secret, SQLite, uploads, pid files."
+    )
     SECRET_KEY: SecretStr | None = Field(None, description="Signs sessions. Unset: made once, in the instance folder.")
     SECRET_KEY_FALLBACKS: Secrets = Field((), description="Earlier secrets that still verify, comma separated.")
     DATABASE_URL: str = Field("sqlite:///app.db", repr=False, description="sqlite:///file or postgresql://user@host/db")

@@ -176,6 +176,13 @@ def child_exit(server: Any, worker: Any) -> None:
 def pre_exec(server: Any) -> None:
     # USR2: the new master counts on in the same files. Its environment is the one from before this file ran.
     server.cfg.env_orig[metrics.FOLDER] = os.environ[metrics.FOLDER]
+    # scripts/deploy.sh names the folder of another release here, whose interpreter and code take over.
+    if server.cfg.pidfile and (named := Path(f"{server.cfg.pidfile}.release")).exists():
+        release = named.read_text(encoding="utf-8").strip()
+        binaries = [f"{release}/.venv/bin/python", f"{release}/.venv/bin/gunicorn"]
+        server.START_CTX["args"][:2] = binaries
+        server.START_CTX |= {0: binaries[0], "cwd": release}
+        server.cfg.env_orig["PWD"] = release  # Gunicorn would go by it
 
 
 def on_exit(server: Any) -> None:

@@ -8,12 +8,22 @@ import statistics
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Request(NamedTuple):
+    method: str
+    path: str
+    body: str | None = None
+    headers: Mapping[str, str] = {}
 
 
 @dataclass
 class Result:
     answered: int = 0
+    methods: Counter[str] = field(default_factory=Counter)  # of what was answered
     failures: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     longest_stall: float = 0.0  # s between two answers that any one client got
@@ -41,13 +51,28 @@ class Result:
 
 
 class Load:
-    """`with Load(port, "/", keep_alive=6, close=6) as load: …` and then `load.result`."""
+    """`with Load(port, "/", keep_alive=6, close=6) as load: …` and then `load.result`.
+
+    A path means GET. `connection`, given a time-out in seconds, makes a connection to something else than a port here.
+    """
 
     def __init__(
-        self, port: int, *paths: str, keep_alive: int = 6, close: int = 6, think: float = 0.004, timeout: float = 15
+        self,
+        port: int,
+        *requests: str | Request,
+        keep_alive: int = 6,
+        close: int = 6,
+        think: float = 0.004,
+        timeout: float = 15,
+        connection: Callable[[float], http.client.HTTPConnection] | None = None,
     ) -> None:
         self.result = Result()
-        self._port, self._paths, self._think, self._timeout = port, paths or ("/health",), think, timeout
+        asked = requests or ("/health",)
+        self._requests = [Request("GET", request) if isinstance(request, str) else request for request in asked]
+        self._think, self._timeout = think, timeout
+        self._connection = connection or (
+            lambda timeout: http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        )
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [
@@ -73,15 +98,15 @@ class Load:
         return self.result
 
     def _client(self, kept: bool) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout)
+        connection = self._connection(self._timeout)
         last = time.monotonic()
         number = 0
         while not self._stop.is_set():
-            path = self._paths[number % len(self._paths)]
+            method, path, body, headers = self._requests[number % len(self._requests)]
             number += 1
             started = time.monotonic()
             try:
-                connection.request("GET", path, headers={} if kept else {"Connection": "close"})
+                connection.request(method, path, body, {**headers, **({} if kept else {"Connection": "close"})})
                 response = connection.getresponse()
                 response.read()
                 outcome = "" if response.status < 400 else str(response.status)
@@ -96,6 +121,7 @@ class Load:
                     self.result.failures[outcome] += 1
                 else:
                     self.result.answered += 1
+                    self.result.methods[method] += 1
                     self.result.seconds.append(now - started)
                     self.result.longest_stall = max(self.result.longest_stall, now - last - self._think)
             last = now

@@ -3,6 +3,8 @@
     python scripts/preflight.py                 boot a copy of the code here; exit 0 when it is ready, 1 with the reason
     python scripts/preflight.py --wait PID --address FILE    wait until the server PID answers /ready there
 
+With --version ID, it is this release that must answer.
+
 Needs only the standard library, because what it looks at may be what is broken. The copy serves only: nothing migrates.
 """
 
@@ -32,8 +34,8 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask_ready(host: str, port: int) -> str | None:
-    """None when ready, else the reason. `host` may be unix:/path."""
+def ask_ready(host: str, port: int, version: str | None) -> str | None:
+    """None when ready and of this version, if one is named; else the reason. `host` may be unix:/path."""
     if host.startswith("unix:"):
         connection: http.client.HTTPConnection = UnixConnection(host.removeprefix("unix:"))
     else:
@@ -42,23 +44,26 @@ def ask_ready(host: str, port: int) -> str | None:
     try:
         connection.request("GET", "/ready", headers={"Connection": "close"})
         response = connection.getresponse()
-        body = response.read()
+        body = json.loads(response.read())
+        if version and body.get("version") != version:
+            return f"release {body.get('version')} answers, not {version}"
         if response.status == 200:
             return None
-        problems = json.loads(body).get("problems", [])
-        return f"/ready answers {response.status}: {'; '.join(problems)}"
+        return f"/ready answers {response.status}: {'; '.join(body.get('problems', []))}"
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"no answer ({error})"
     finally:
         connection.close()
 
 
-def wait_until_ready(host: str, port: int, alive: "subprocess.Popen[bytes] | int") -> str | None:
+def wait_until_ready(
+    host: str, port: int, alive: "subprocess.Popen[bytes] | int", version: str | None = None
+) -> str | None:
     """None when ready, else the last reason: after PATIENCE, or at once when the process is gone."""
     deadline = time.monotonic() + PATIENCE
     reason: str | None = "never asked"
     while time.monotonic() < deadline:
-        reason = ask_ready(host, port)
+        reason = ask_ready(host, port, version)
         if is_gone(alive):
             return "the process ended"  # also when another server answers on this address
         if reason is None:
@@ -79,7 +84,7 @@ def is_gone(process: "subprocess.Popen[bytes] | int") -> bool:
     return process.poll() is not None
 
 
-def boot_copy() -> int:
+def boot_copy(version: str | None) -> int:
     with socket.socket() as listener, tempfile.TemporaryFile() as output:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -94,7 +99,9 @@ def boot_copy() -> int:
             env={**os.environ, "HOST": "127.0.0.1"},
         )
         try:
-            reason = wait_until_ready("127.0.0.1", listener.getsockname()[1], process)
+            port = listener.getsockname()[1]
+            # Only the copy answers here, so a wrong version is final.
+            reason = wait_until_ready("127.0.0.1", port, process) or ask_ready("127.0.0.1", port, version)
         finally:
             process.terminate()
             try:
@@ -111,9 +118,9 @@ def boot_copy() -> int:
         return 1
 
 
-def wait_for_server(pid: int, address: Path) -> int:
+def wait_for_server(pid: int, address: Path, version: str | None) -> int:
     host, port = address.read_text(encoding="utf-8").split()
-    if reason := wait_until_ready(host, int(port), pid):
+    if reason := wait_until_ready(host, int(port), pid, version):
         print(f"the server {pid} is not ready: {reason}", file=sys.stderr)
         return 1
     return 0
@@ -123,8 +130,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wait", type=int, metavar="PID")
     parser.add_argument("--address", type=Path, metavar="FILE", help="host and port, as instance/run/8080.address")
+    parser.add_argument("--version", metavar="ID", help="the release that has to answer")
     arguments = parser.parse_args()
-    return wait_for_server(arguments.wait, arguments.address) if arguments.wait else boot_copy()
+    if arguments.wait:
+        return wait_for_server(arguments.wait, arguments.address, arguments.version)
+    return boot_copy(arguments.version)
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ run_folder() { # where pid files are, made when missing
   instance=$(setting INSTANCE_PATH instance)
   case $instance in /*) ;; *) instance=$PWD/$instance ;; esac
   mkdir -p "$instance/run" 2>/dev/null || fail "the folder $instance can not be written. Own it, or set INSTANCE_PATH to another one."
-  printf '%s\n' "$instance/run"
+  (cd "$instance/run" && pwd -P) # a release has a link there; the path must outlive the release
 }
 
 is_running() { # false for a zombie too, which only waits for its parent to ask how it ended

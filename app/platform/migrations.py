@@ -16,7 +16,7 @@ from flask import Flask
 from flask.cli import AppGroup
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from app.extensions import db
 
@@ -56,8 +56,10 @@ def explained() -> Iterator[None]:
     """Makes faults of the database and of Alembic one line with the remedy."""
     try:
         yield
-    except OperationalError as error:
+    except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
+        if error.statement:
+            raise click.ClickException(f"The database refuses ({reason}): {error.statement}") from None
         remedy = "Start it, or mend DATABASE_URL."
         raise click.ClickException(f"The database does not answer ({reason}). {remedy}") from None
     except Exception as error:
@@ -87,7 +89,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(commands)
 
 
-def _alembic() -> "AlembicConfig":
+def alembic_config() -> "AlembicConfig":
     from alembic.config import Config as AlembicConfig
 
     config = AlembicConfig(stdout=sys.stdout)  # its own default is the stream of the moment of its import
@@ -110,7 +112,7 @@ def upgrade(revision: str) -> None:
     else:
         from alembic import command
 
-        command.upgrade(_alembic(), revision)
+        command.upgrade(alembic_config(), revision)
         click.echo("Database migrated.", err=True)
 
 
@@ -120,7 +122,7 @@ def downgrade(revision: str) -> None:
     """Take the database back to REVISION (default: one step)."""
     from alembic import command
 
-    command.downgrade(_alembic(), revision)
+    command.downgrade(alembic_config(), revision)
 
 
 @commands.command()
@@ -135,7 +137,7 @@ def migrate(message: str, empty: bool) -> None:
             directives.clear()
 
     options: dict[str, Any] = {"autogenerate": not empty, "process_revision_directives": drop_empty}
-    if not command.revision(_alembic(), message=message, **options):
+    if not command.revision(alembic_config(), message=message, **options):
         click.echo("The models and the migrations agree; nothing was written.")
 
 
@@ -144,7 +146,7 @@ def merge() -> None:
     """Join the newest migrations of two branches with one that follows both."""
     from alembic import command
 
-    command.merge(_alembic(), "heads", message="merge")
+    command.merge(alembic_config(), "heads", message="merge")
 
 
 @commands.command()
@@ -159,7 +161,7 @@ def history() -> None:
     """List all migrations, newest first."""
     from alembic import command
 
-    command.history(_alembic())
+    command.history(alembic_config())
 
 
 @commands.command()
@@ -167,4 +169,4 @@ def check() -> None:
     """Fail when the models and the migrations differ."""
     from alembic import command
 
-    command.check(_alembic())
+    command.check(alembic_config())

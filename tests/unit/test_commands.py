@@ -12,7 +12,8 @@ from flask import Flask
 
 from app import create_app
 from app.extensions import db
-from app.platform import commands, migrations
+from app.platform import migrations
+from app.platform.doctor import settings as settings_command
 from app.platform.doctor.start import require_free_address
 from config import Config, TestingConfig
 
@@ -62,7 +63,7 @@ def test_the_settings_in_force_are_shown_without_secrets(make_app: Callable[...,
     ["redis://cache/0?password=hunter2", "postgresql://db/app?user=me&password=hunter2", "unix:///r?password=hunter2"],
 )
 def test_a_password_in_the_query_of_a_url_is_masked_too(url: str) -> None:
-    assert "hunter2" not in commands._shown(url)
+    assert "hunter2" not in settings_command._shown(url)
 
 
 # --- prepare ------------------------------------------------------------------------------------

@@ -196,6 +196,9 @@ def test_only_listed_hosts_are_served(host: str, status: int, header: str, ask: 
         ({"PATH_INFO": "/" + "a" * 4094}, 414),
         ({"PATH_INFO": "/" + "a" * 2000, "QUERY_STRING": "b" * 2094}, 414),
         ({"PATH_INFO": "/" + "a" * 2000, "QUERY_STRING": "b" * 2093}, 200),
+        ({"HTTP_UPGRADE": "WebSocket"}, 501),
+        ({"HTTP_UPGRADE": "websocket", "gunicorn.socket": "the raw one"}, 200),
+        ({"HTTP_UPGRADE": "h2c"}, 200),
     ],
 )
 def test_an_ambiguous_request_goes_no_further(faulty: dict[str, str], status: int, ask: Ask, echo: Echo) -> None:

@@ -1,25 +1,19 @@
-"""Commands for the operator: `flask settings …`."""
+"""`flask settings`: the settings in force, and the text of .env.example."""
 
 import json
 import textwrap
 from typing import Any
 
 import click
-from flask import Flask, current_app
+from flask import current_app
 from flask.cli import AppGroup
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from app.platform.doctor.start import prepare
 from app.platform.logs import mask
 from config import ROOT, Config
 
 commands = AppGroup("settings", help="The settings in force.")
-
-
-def init_app(app: Flask) -> None:
-    app.cli.add_command(commands)
-    app.cli.add_command(prepare)
 
 
 @commands.command()

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Puts a release into service without losing a request. What fails on the way leaves the running release as it is.
+#
+#   scripts/deploy.sh [options] BASE      BASE is the site's folder, /srv/groundwork for example
+#
+#   --ref REF            commit, tag or branch (default HEAD)
+#   --repository URL     where from (default: the repository that this script is in)
+#   --archive FILE       instead of git: a .tar or .tar.gz of the code; - reads it from the standard input
+#   --keep N             earlier releases that stay for scripts/rollback.sh (default 5)
+#   --allow-destructive  migrate even where the running release may need what is removed
+#   --dry-run            say what would happen
+#   -h, --help           this text
+#
+# Over ssh:  git archive HEAD | ssh HOST /srv/groundwork/current/scripts/deploy.sh --archive - /srv/groundwork
+# Exit codes: 0 deployed, 1 not deployed and nothing changed for visitors, 2 wrong options.
+set -euo pipefail
+self=$(readlink -f "$0")
+here=$(dirname "$self")
+folder=$PWD
+cd "$here/.."
+. scripts/project.sh
+. scripts/handover.sh
+. scripts/releases.sh
+
+ref=HEAD repository=$PWD archive="" keep=5 allow_destructive="" dry_run="" target=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage ;;
+    --allow-destructive) allow_destructive=yes ;;
+    --dry-run) dry_run=yes ;;
+    --ref | --repository | --archive | --keep)
+      [ $# -ge 2 ] || fail "$1 needs a value (see --help)."
+      case $1 in --ref) ref=$2 ;; --repository) repository=$2 ;; --archive) archive=$2 ;; *) keep=$2 ;; esac
+      shift
+      ;;
+    -*) wrong_option "$1" ;;
+    *)
+      [ -z "$target" ] || wrong_option "$1"
+      target=$1
+      ;;
+  esac
+  shift
+done
+case $keep in "" | *[!0-9]*) fail "--keep takes a whole number, not $keep." ;; esac
+[ -n "$target" ] || { say "${self##*/}: name the site's folder, for example: $self /srv/groundwork"; exit 2; }
+from_here() { case $1 in /* | - | *://* | *@*:*) printf '%s' "$1" ;; *) printf '%s' "$folder/$1" ;; esac; }
+[ -z "$archive" ] || archive=$(from_here "$archive")
+repository=$(from_here "$repository")
+open_base "$(from_here "$target")"
+
+# --- what each step does ------------------------------------------------------------------------
+
+name_release() { # sets $id and, for git, $commit; an archive from the standard input is kept in $archive
+  local suffix
+  if [ -n "$archive" ]; then
+    if [ "$archive" = - ]; then
+      archive=$(mktemp)
+      received=$archive
+      cat >"$archive"
+    fi
+    [ -s "$archive" ] || fail "the archive $archive is empty or can not be read."
+    suffix=$( (gzip -dc "$archive" 2>/dev/null || cat "$archive") | git get-tar-commit-id 2>/dev/null | cut -c 1-8 || true)
+    [ -n "$suffix" ] || suffix=$(cksum <"$archive" | cut -d ' ' -f 1)
+  else
+    command -v git >/dev/null || fail "git is missing. Install it, or deploy an archive: --archive FILE"
+    if [ ! -d "$repository" ]; then
+      git init --quiet --bare "$base/repository.git"
+      git -C "$base/repository.git" fetch --quiet --force "$repository" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*' HEAD ||
+        fail "$repository can not be fetched; the reason is above."
+      [ "$ref" != HEAD ] || ref=FETCH_HEAD
+      repository="$base/repository.git"
+    fi
+    git -C "$repository" rev-parse --git-dir >/dev/null 2>&1 || fail "$repository is no git repository. Name one with --repository, or deploy --archive FILE."
+    commit=$(git -C "$repository" rev-parse --verify --quiet "$ref^{commit}") || fail "$repository has no commit, tag or branch $ref."
+    suffix=$(printf '%.8s' "$commit")
+  fi
+  id=$(date -u +%Y%m%d-%H%M%S)-$suffix
+  release="$base/releases/$id"
+}
+
+fetch() {
+  mkdir -p "$release" "$base/shared/instance"
+  [ -e "$base/shared/.env" ] || (umask 077 && : >"$base/shared/.env")
+  if [ -n "$archive" ]; then
+    tar -xf "$archive" -C "$release" || fail "the archive can not be unpacked; the reason is above."
+    if [ ! -e "$release/wsgi.py" ] && [ -e "$(echo "$release"/*/wsgi.py)" ]; then # all in one folder, as others pack it
+      mv "$release"/* "$release.unpacked" && rmdir "$release" && mv "$release.unpacked" "$release"
+    fi
+  else
+    git -C "$repository" archive "$commit" | tar -x -C "$release"
+  fi
+  [ -e "$release/wsgi.py" ] && [ -e "$release/requirements.txt" ] || fail "what was fetched is no release: wsgi.py or requirements.txt is missing."
+  rm -rf "$release/.env" "$release/instance"
+  ln -s ../../shared/.env "$release/.env"
+  ln -s ../../shared/instance "$release/instance"
+  printf '%s\n' "$id" >"$release/RELEASE"
+}
+
+check() { # imports, settings, and the deployment checklist where the release has one
+  "$VENV/bin/python" -m flask --app wsgi settings show >/dev/null || fail "the release does not import, or its settings are wrong; the reason is above."
+  if "$VENV/bin/python" -m flask --app wsgi doctor --help >/dev/null 2>&1; then
+    "$VENV/bin/python" -m flask --app wsgi doctor --fail-on fail >&2 || fail "flask doctor found a fault; the remedy is above."
+  fi
+}
+
+migrate() {
+  if [ -z "$allow_destructive" ] && "$VENV/bin/python" -m flask --app wsgi db review --help >/dev/null 2>&1; then
+    "$VENV/bin/python" -m flask --app wsgi db review || fail "the migration is refused; --allow-destructive overrules this."
+  fi
+  "$VENV/bin/python" -m flask --app wsgi db upgrade || fail "the migration failed; the reason is above."
+}
+
+# --- the steps ----------------------------------------------------------------------------------
+
+if [ -n "$dry_run" ]; then
+  if [ -z "$archive" ] && [ -d "$repository" ]; then name_release; fi
+  say "Would deploy ${id:-${archive:-$repository $ref}} into $base: fetch, install, check, migrate, pre-flight, then"
+  say "switch from ${unit:+$unit running }$(current_id || printf 'nothing') and keep $keep earlier releases. Nothing was changed."
+  exit 0
+fi
+
+received="" release="" switching=""
+finish() { # whatever ended the deploy: no lock and no half release stays
+  local code=$?
+  rm -f "$base_lock" ${received:+"$received"}
+  if [ "$code" != 0 ]; then
+    # Between the begin and the end of the switch, the release may be the one that serves.
+    if [ -n "$release" ] && [ -z "$switching" ]; then rm -rf "$release"; fi
+    [ ! -d "$base/shared" ] || record "${id:-?}" "failed"
+    say "Not deployed. $(id=$(current_id) && printf '%s keeps serving.' "$id")"
+  fi
+  exit "$code"
+}
+lock_base "deploys ${archive:-$ref}"
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+progress "1/7 fetch …"
+name_release
+fetch
+cd "$release"
+progress "2/7 install $id …"
+(ensure_environment requirements.txt)
+progress "3/7 check: imports and settings …"
+check
+progress "4/7 migrate …"
+migrate
+progress "5/7 pre-flight: booting it on a spare port …"
+preflight "$id" || fail "the release is not fit to serve; the reason is above."
+progress "6/7 switch …"
+cd "$base"
+trap '' INT TERM HUP # a switch is finished or taken back, which takes a minute at most
+switching=yes
+switch_to "$id" || { switching=""; fail "the release did not serve as it should; see $(log_hint)"; }
+progress "7/7 clean up: $keep earlier releases stay …"
+prune "$keep"
+record "$id" "deployed"
+progress "Deployed $id. Back: $base/current/scripts/rollback.sh $base"

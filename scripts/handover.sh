@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# The listening socket goes from a running Gunicorn master to a new one, without losing a request. Sourced after project.sh.
+
+# hand_over PID_FILE RELEASE PROVE...: the master that PID_FILE names starts its successor on the same socket (USR2), from
+# the folder RELEASE, or from its own if that is empty. When the successor has workers and `PROVE... PID` succeeds, the
+# old one finishes its requests and leaves; else the new one does, and 1 is returned. Sets $old and $new.
+hand_over() {
+  local pid_file=$1 release=$2 tenths=300
+  successor_file="$1.2"
+  shift 2
+  old=$(cat "$pid_file") new="" handed_over=""
+  [ "$old" != 1 ] || fail "Gunicorn is process 1 of this container, which ends with it. Containers roll: start a new one, then stop this one."
+  command -v pgrep >/dev/null || fail "pgrep is missing. Debian: apt-get install procps"
+  if serves "$successor_file"; then # left over from a hand-over that was cut off; it would take the place of ours
+    new=$(cat "$successor_file")
+  fi
+  take_back
+  new=""
+  rm -f "$pid_file.release"
+  [ -z "$release" ] || printf '%s\n' "$release" >"$pid_file.release" # gunicorn.conf.py reads it
+  kill -USR2 "$old"
+  until new=$(cat "$successor_file" 2>/dev/null) && [ -n "$new" ] && pgrep -P "$new" >/dev/null; do
+    if [ "$tenths" -le 0 ] || ! is_running "$old" || { [ -n "${new:-}" ] && ! is_running "$new"; }; then
+      take_back
+      return 1
+    fi
+    sleep 0.1
+    tenths=$((tenths - 1))
+  done
+  if ! "$@" "$new"; then
+    take_back
+    return 1
+  fi
+  rm -f "$pid_file.release"
+  handed_over=yes # from here on the new master is the one that stays
+  kill -TERM "$old"
+  wait_until_gone "$old" 45 || kill -KILL "$old" 2>/dev/null || true
+  tenths=50
+  until [ "$(cat "$pid_file" 2>/dev/null)" = "$new" ]; do
+    [ "$tenths" -gt 0 ] || fail "the new master $new serves, but $pid_file does not name it."
+    sleep 0.1
+    tenths=$((tenths - 1))
+  done
+}
+
+take_back() { # whatever interrupts the hand-over: one master stays
+  [ -z "${handed_over:-}" ] || return 0
+  if [ -n "${new:-}" ] && is_running "$new"; then kill -TERM "$new" && wait_until_gone "$new" 45; fi
+  [ -z "${successor_file:-}" ] || rm -f "$successor_file" "${successor_file%.2}.release"
+}
