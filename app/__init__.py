@@ -3,10 +3,11 @@
 from flask import Flask
 
 from app import account, admin, api, api_docs, auth, pages, posts, uploads
+from app.extras import backup
 from app.platform import (
     cache,
-    commands,
     database,
+    doctor,
     errors,
     gateway,
     health,
@@ -43,7 +44,7 @@ def create_app(config: Config | str | None = None) -> Flask:
     database.init_app(app, settings)
     cache.init_app(app, settings)
     migrations.init_app(app)
-    commands.init_app(app)
+    doctor.init_app(app)
 
     # The features: delete a folder, its tests and its line, and the rest stays green.
     auth.init_app(app)
@@ -54,6 +55,9 @@ def create_app(config: Config | str | None = None) -> Flask:
     api.init_app(app)
     api_docs.init_app(app)
     pages.init_app(app)
+
+    # The extras: what some applications need. They go like features.
+    backup.init_app(app)
 
     # Last, because they wrap what is above.
     static_files.init_app(app, settings.INSTANCE_PATH / "static")

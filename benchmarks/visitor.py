@@ -42,6 +42,20 @@ class Visitor:
         """As send(), but the page that comes back."""
         return self._post(path, more)[1]
 
+    def upload(self, path: str, data: bytes, **fields: str) -> tuple[int, str]:
+        """Sends a form with `data` as its file `image`; the status, and the page that comes back."""
+        parts = [
+            f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in (fields | {"csrf_token": self.token}).items()
+        ]
+        file = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + data
+        body = "".join(parts).encode() + file + b"\r\n--x--\r\n"
+        headers = self.headers() | {"Content-Type": "multipart/form-data; boundary=x"}
+        self._connection.request("POST", path, body, headers)
+        response = self._connection.getresponse()
+        self._keep_cookies(response)
+        return response.status, response.read().decode()
+
     def _post(self, path: str, more: str) -> tuple[http.client.HTTPResponse, str]:
         self._connection.request("POST", path, f"csrf_token={self.token}{more}", self.headers())
         response = self._connection.getresponse()

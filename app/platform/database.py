@@ -4,6 +4,7 @@ The one rule for features: what writes, writes inside `with write_unit():`. It o
 when the request's body has been read, and never holds a lock while a client is still sending.
 """
 
+import selectors
 import sqlite3
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 from flask import Flask, has_request_context, request
 from sqlalchemy import DateTime, Dialect, Engine, event, make_url
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.types import TypeDecorator
 
@@ -25,7 +27,10 @@ BUSY_TIMEOUT = 5000  # ms that an SQLite writer waits for another before it give
 POOL_TIMEOUT = 3  # s to wait for a pooled connection; then the answer is 503, not a pile of waiting requests
 GREENLET_POOL_TIMEOUT = 15  # under gevent: a waiting greenlet holds no thread, and there are many more than connections
 SPARE_CONNECTIONS = 4  # beyond one per thread: readiness probes and commands
+PING_TIMEOUT = 1  # s in which the server of a pooled connection must answer; then another connection is tried
 _POSTGRES_LIMITS = "-c statement_timeout=15000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000"
+# A running statement whose server lost its power or its network ends after 20 s, and not with the kernel's 15 minutes.
+_HOST_IS_GONE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20000}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -57,11 +62,11 @@ def init_app(app: Flask, settings: Config) -> None:
             "pool_size": settings.THREADS,
             "max_overflow": SPARE_CONNECTIONS,
             "pool_timeout": GREENLET_POOL_TIMEOUT if _is_patched_by_gevent() else POOL_TIMEOUT,
-            "pool_pre_ping": url.get_backend_name() == "postgresql",
         }
     if url.get_backend_name() == "postgresql":
         # prepare_threshold=None: prepared statements break behind PgBouncer's transaction pooling.
-        options["connect_args"] = {"connect_timeout": 3, "prepare_threshold": None, "options": _POSTGRES_LIMITS}
+        options["connect_args"] = {"connect_timeout": 2, "prepare_threshold": None, "options": _POSTGRES_LIMITS}
+        options["connect_args"] |= _HOST_IS_GONE
         options["pool_recycle"] = 1800
     else:
         options["connect_args"] = {"timeout": BUSY_TIMEOUT / 1000}
@@ -71,11 +76,28 @@ def init_app(app: Flask, settings: Config) -> None:
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
+        else:
+            event.listen(db.engine, "checkout", _ping)
 
 
 def _is_patched_by_gevent() -> bool:
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def _ping(connection: Any, *_: Any) -> None:
+    """Before a pooled connection is used. SQLAlchemy's own ping would wait for a server that is stopped for ever."""
+    server = connection.pgconn
+    if not connection.closed:
+        server.send_query(b"")  # asks for nothing and begins no transaction
+        with selectors.DefaultSelector() as answers:
+            answers.register(server.socket, selectors.EVENT_READ)
+            if not answers.select(PING_TIMEOUT):
+                raise DisconnectionError("the database server does not answer")
+        while server.get_result():
+            pass
+    if connection.closed:
+        raise DisconnectionError("the database server has closed the connection")
 
 
 def _tune_sqlite(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 Features raise `AppError("what happened, what to do", status)`; everything else that goes wrong ends here too.
 """
 
+import errno
 import json
 import logging
 from html import escape
@@ -36,6 +37,7 @@ _HINTS = {
 }
 _EXPIRED = "Its session ended, or your browser sends no cookies. Go back, reload the page and send it again."
 _NOT_MIGRATED = frozenset({"42P01", "42703"})  # PostgreSQL: no such table, no such column
+_NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
 _KEPT_HEADERS = frozenset({"Allow", "Content-Range", "Retry-After", "WWW-Authenticate"})
 _log = logging.getLogger("groundwork.errors")
 
@@ -56,6 +58,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, lambda _: error_response(400, _EXPIRED, title="This form has expired"))
     app.register_error_handler(DBAPIError, _database_error)
     app.register_error_handler(PoolTimeout, _database_error)
+    app.register_error_handler(OSError, _disk_error)
     app.register_error_handler(InternalServerError, _unexpected)
 
 
@@ -135,6 +138,13 @@ def _http_error(error: HTTPException) -> Any:
 def _unexpected(error: InternalServerError) -> Response:
     # Flask has logged the exception with its traceback already, with this request's id.
     return error_response(500)
+
+
+def _disk_error(error: OSError) -> Response:
+    if error.errno not in _NO_ROOM:
+        raise error
+    _log.error("the disk has no room left: %s", error)
+    return error_response(507)
 
 
 def _database_error(error: Exception) -> Response:

@@ -108,11 +108,11 @@ def free_port() -> int:
     return port
 
 
-def get(port: int, path: str = "/", timeout: float = 15) -> tuple[int, dict[str, str], str]:
+def get(port: int, path: str = "/", timeout: float = 15, accept: str = "*/*") -> tuple[int, dict[str, str], str]:
     """One request on a connection of its own: status, headers with names in lower case, body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Accept": accept})
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
         return response.status, headers, response.read().decode()

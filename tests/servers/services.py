@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -21,33 +22,71 @@ def postgres_binaries() -> Path | None:
     return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
 
 
+class Postgres:
+    """A PostgreSQL server that can be stopped and started again. It refuses to be root: then it is another user."""
+
+    def __init__(self, binaries: Path) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="groundwork-postgres-"))
+        self._prefix: list[str] = []
+        if os.geteuid() == 0:
+            user = next(user for user in pwd.getpwall() if user.pw_name in {"postgres", "nobody"})
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+            self._prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        self.port, data, self._binaries = free_port(), str(self.folder / "data"), binaries
+        self.url = f"postgres://app@127.0.0.1:{self.port}/postgres"
+        init = [str(binaries / "initdb"), "-D", data, "-U", "app", "--auth=trust", "-E", "UTF8"]
+        subprocess.run([*self._prefix, *init], check=True, capture_output=True, timeout=60, cwd=self.folder)
+        # No durability: the data lives as long as the test.
+        options = [
+            "-c",
+            "fsync=off",
+            "-c",
+            f"unix_socket_directories={self.folder}",
+            "-c",
+            "listen_addresses=127.0.0.1",
+        ]
+        self._command = [*self._prefix, str(binaries / "postgres"), "-D", data, "-p", str(self.port), *options]
+
+    def start(self) -> None:
+        """Returns when it accepts connections."""
+        self.server = Running(self._command, cwd=self.folder)
+        self.server.line_with("ready to accept connections")
+
+    def stop(self) -> None:
+        """At once: connections are cut off, transactions rolled back."""
+        self.server.process.send_signal(signal.SIGINT)  # which PostgreSQL calls a fast shutdown
+        self.server.end()
+
+    def processes(self) -> list[int]:
+        return [self.server.process.pid, *self.server.children()]
+
+    def remove(self) -> None:
+        if hasattr(self, "server") and self.server.process.poll() is None:
+            for pid in self.processes():
+                os.kill(pid, signal.SIGCONT)
+            self.server.process.terminate()
+            self.server.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A DATABASE_URL. PostgreSQL refuses to run as root, so for root it runs as another user."""
+def postgres_server() -> Iterator[Postgres]:
+    """A running one."""
     binaries = postgres_binaries()
     assert binaries
-    folder = Path(tempfile.mkdtemp(prefix="groundwork-postgres-"))
-    prefix: list[str] = []
-    if os.geteuid() == 0:
-        user = next(user for user in pwd.getpwall() if user.pw_name in {"postgres", "nobody"})
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    port = free_port()
-    # No durability: the data lives as long as the test.
-    options = ["-c", "fsync=off", "-c", f"unix_socket_directories={folder}", "-c", "listen_addresses=127.0.0.1"]
+    server = Postgres(binaries)
     try:
-        init = [str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "app", "--auth=trust", "-E", "UTF8"]
-        subprocess.run([*prefix, *init], check=True, capture_output=True, timeout=60, cwd=folder)
-        command = [*prefix, str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port), *options]
-        server = Running(command, cwd=folder)
-        try:
-            server.line_with("ready to accept connections")
-            yield f"postgres://app@127.0.0.1:{port}/postgres"
-        finally:
-            server.process.terminate()
-            server.kill()
+        server.start()
+        yield server
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A DATABASE_URL."""
+    with postgres_server() as server:
+        yield server.url
 
 
 @contextmanager

@@ -19,6 +19,7 @@ def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
         ("stack", ["--rounds", "3", "--requests", "300"], "µs over bare Flask with a secret key"),
         ("reload", ["--reloads", "1", "--requests", "500"], " 0 failed"),
         ("writes", [], ": 0 lost, 0 locked"),
+        ("acknowledged", ["--rounds", "3"], " 0 lost, 0 damaged databases"),
         ("silent", ["--seconds", "2"], "0 failed"),
         ("waiting", ["--seconds", "2"], "0 failed"),
         ("waitress_processes", ["--rounds", "1"], "times as many as 1"),

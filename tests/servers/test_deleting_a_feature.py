@@ -1,4 +1,4 @@
-"""The rule of the house: a feature goes with its folder, its tests' folders and its line in create_app."""
+"""The rule of the house: a feature or an extra goes with its folder, its tests' folders and its line in create_app."""
 
 import re
 import shutil
@@ -13,10 +13,13 @@ from tests.servers.project import NOT_COPIED
 
 # Those that build on another one go with it.
 EXAMPLE = ("posts", "uploads", "api_docs", "api", "tokens", "admin", "account", "auth")
-PLACES = ("app", "tests/features", "tests/servers", "tests/browser", "benchmarks")
+PLACES = ("app", "app/extras", "tests/features", "tests/servers", "tests/browser", "tests/deploy", "benchmarks")
+PLACES += tuple(f"tests/deploy/{name}" for name in ("apache", "nginx", "systemd", "uwsgi"))
 
 
-@pytest.fixture(scope="module", params=[("posts",), EXAMPLE], ids=["posts", "the whole example"])
+@pytest.fixture(
+    scope="module", params=[("posts",), EXAMPLE, ("backup",)], ids=["posts", "the whole example", "an extra"]
+)
 def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project without these features. Their migrations stay: data is not code."""
     copy = tmp_path_factory.mktemp("clone") / "project"
@@ -26,9 +29,10 @@ def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     for feature in request.param:
         for place in PLACES:
             shutil.rmtree(copy / place / feature, ignore_errors=True)
-        assert not (copy / "app" / feature).exists()
+        assert not list((copy / "app").glob(f"**/{feature}"))
         text = re.sub(rf"^ *{feature}\.init_app\(.*\)\n", "", text, flags=re.MULTILINE)
         text = re.sub(rf"(?<=import )(.*)\b{feature}\b(?:, )?", r"\1", text, count=1).replace(", \n", "\n")
+        text = re.sub(r"^from [\w.]+ import \n", "", text, flags=re.MULTILINE)
         assert not re.search(rf"\b{feature}\b", text)
     factory.write_text(text, encoding="utf-8")
     return copy

@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks.load import Load
 from benchmarks.servers import ROOT, environment, gunicorn, running
+from serving import metrics_folder
 from tests.servers.running import free_port, get, is_alive, wait_until
 
 WORKERS = ["sync", "gthread", "gevent"]
@@ -95,10 +96,19 @@ def test_metrics_add_up_over_all_workers_and_over_a_killed_one(instance: Path) -
 def test_the_metrics_folder_goes_with_the_server(instance: Path) -> None:
     with gunicorn(instance, application="wsgi:app") as server:
         get(server.port, "/")
-        assert list(instance.glob("run/metrics-*"))
+        folder = metrics_folder.folder_of(instance, server.process.pid)
+        assert list(folder.iterdir())
         server.process.terminate()
         server.end()
-    assert not list(instance.glob("run/metrics-*"))
+    assert not folder.exists()
+
+
+def test_the_metrics_folder_of_a_killed_server_goes_with_the_next_one(instance: Path) -> None:
+    with gunicorn(instance, application="wsgi:app") as server:
+        folder = metrics_folder.folder_of(instance, server.process.pid)
+    assert folder.exists()
+    with gunicorn(instance, application="wsgi:app"):
+        assert not folder.exists()
 
 
 def test_gevent_waits_for_many_requests_at_once_in_one_worker(instance: Path) -> None:

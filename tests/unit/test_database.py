@@ -206,8 +206,7 @@ def test_postgresql_gets_short_limits_and_a_connection_per_thread(make_app: Call
     app = make_app(DATABASE_URL="postgresql://u:p@nowhere.invalid/app", THREADS=7)
     options: dict[str, Any] = app.config["SQLALCHEMY_ENGINE_OPTIONS"]
     assert (options["pool_size"], options["max_overflow"], options["pool_timeout"]) == (7, 4, 3)
-    assert options["pool_pre_ping"] is True
-    assert options["connect_args"]["connect_timeout"] == 3
+    assert (options["connect_args"]["connect_timeout"], options["connect_args"]["tcp_user_timeout"]) == (2, 20000)
     assert options["connect_args"]["prepare_threshold"] is None  # PgBouncer
     for limit in ("statement_timeout=15000", "lock_timeout=3000", "idle_in_transaction_session_timeout=30000"):
         assert f"-c {limit}" in options["connect_args"]["options"]

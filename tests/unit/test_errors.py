@@ -1,5 +1,6 @@
 """What somebody sees when something goes wrong: a page or problem+json, the request id, and never the inside."""
 
+import errno
 import sqlite3
 from collections.abc import Callable
 from typing import Any
@@ -148,6 +149,14 @@ def test_a_database_error_has_the_status_that_helps(
     assert not any(word in answer.text for word in ("hunter2", "SELECT", "UNIQUE", "QueuePool", "notes:"))
     assert ("Retry-After" in answer.headers) == (status == 503)
     assert logged in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EIO, 500)])
+def test_a_disk_without_room_is_told_from_other_faults(
+    number: int, status: int, failing: Callable[..., FlaskClient]
+) -> None:
+    answer = failing(OSError(number, INSIDE)).get("/fails", headers=HTML)
+    assert (answer.status_code, INSIDE in answer.text) == (status, False)
 
 
 def test_after_a_database_error_the_error_page_can_read_the_database(failing: Callable[..., FlaskClient]) -> None:

@@ -107,7 +107,8 @@ def test_the_folder_of_all_processes_is_made_private_and_removed(
     (folder / "counter_1.db").touch()
     metrics_folder.make_folder(tmp_path, inherited=True)
     assert (folder / "counter_1.db").exists(), "a parent that hands over passes its numbers on"
-    (folder / "counter_1.db").unlink()
+    for file in folder.iterdir():
+        file.unlink()
     (folder / "gauge_liveall_7.db").touch()
     metrics_folder.worker_is_gone(7)
     assert os.listdir(folder) == []
@@ -115,6 +116,22 @@ def test_the_folder_of_all_processes_is_made_private_and_removed(
     assert not folder.exists()
     metrics_folder.worker_is_gone(7)  # nothing to do, and no error
     metrics_folder.remove_folder()
+
+
+@pytest.mark.skipif(not metrics_folder.MEMORY.is_dir(), reason="only Linux has a folder in memory")
+def test_a_folder_whose_parents_are_gone_is_removed_by_the_next_server_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_folder, "MEMORY", tmp_path)
+    monkeypatch.setenv(metrics.FOLDER, "")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    dead, passed_on, living = (metrics_folder.folder_of(tmp_path, pid) for pid in (ended.pid, 2**22 + 1, 1))
+    for folder in (dead, passed_on, living):
+        folder.mkdir()
+    (passed_on / "1.heir").touch()
+    metrics_folder.make_folder(tmp_path)
+    assert [folder.exists() for folder in (dead, passed_on, living)] == [False, True, True]
 
 
 TWO_WORKERS = """

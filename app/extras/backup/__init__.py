@@ -1,0 +1,10 @@
+"""`flask backup` and `flask restore`: the database and the uploads in one archive, restored once before it counts."""
+
+from flask import Flask
+
+from app.extras.backup.commands import backup, restore
+
+
+def init_app(app: Flask) -> None:
+    app.cli.add_command(backup)
+    app.cli.add_command(restore)

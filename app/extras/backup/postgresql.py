@@ -1,0 +1,77 @@
+"""PostgreSQL through its own programs pg_dump, pg_restore and psql. A password goes through the environment only."""
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.extensions import db
+from app.extras.backup.report import Failed, connected, count
+
+MEMBER = "database.dump"  # pg_dump's custom format: pg_restore reads it
+_OURS = ("--no-owner", "--no-privileges", "--no-comments")  # the role of DATABASE_URL may have had another name
+
+
+def snapshot(target: Path) -> dict[str, int]:
+    """Writes the database as it is at this moment; returns how many rows each table has in the same moment."""
+    with connected(db.engine.url, isolation_level="REPEATABLE READ") as connection:
+        rows = count(connection)
+        moment = connection.scalar(text("SELECT pg_export_snapshot()"))
+        # Not compressed here: the archive is. A minute: a migration may hold its locks for a while.
+        options = ("--format=custom", "--compress=0", "--lock-wait-timeout=60s", f"--snapshot={moment}")
+        _run("pg_dump", *options, f"--file={target}", _address())
+    return rows
+
+
+def trial(file: Path) -> dict[str, int] | None:
+    """The rows of a database beside this one with what is in `file`; None where this role may make no database."""
+    name = f"{(db.engine.url.database or '')[:45]}_verify_{secrets.token_hex(4)}"
+    with connected(db.engine.url, isolation_level="AUTOCOMMIT") as connection:
+        try:
+            connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", "") != "42501":  # insufficient privilege
+                raise
+            _run("pg_restore", "--list", str(file))
+            click.echo("It was not restored for a trial: this role may not create databases (CREATEDB).", err=True)
+            return None
+        try:
+            _run("pg_restore", *_OURS, "--exit-on-error", _address(name), str(file))
+            with connected(db.engine.url.set(database=name)) as restored:
+                return count(restored)
+        finally:
+            connection.execute(text(f'DROP DATABASE "{name}"'))
+
+
+def put_back(file: Path) -> None:
+    """Replaces all tables in one transaction, also those of later migrations, of which the dump knows nothing."""
+    quote, script = db.engine.dialect.identifier_preparer.quote, file.with_suffix(".sql")
+    with connected(db.engine.url, isolation_level="AUTOCOMMIT") as connection:
+        drops = [f"DROP TABLE IF EXISTS {quote(name)} CASCADE" for name in count(connection)]
+    _run("pg_restore", *_OURS, "--clean", "--if-exists", f"--file={script}", str(file))
+    options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction")
+    first = (f"--command={statement}" for statement in ("SET lock_timeout = '60s'", *drops))
+    _run("psql", *options, *first, f"--file={script}", _address())
+
+
+def _address(database: str = "") -> str:
+    url = db.engine.url.set(drivername="postgresql", database=database or db.engine.url.database)
+    return f"--dbname={url.set(password=None).render_as_string()}"
+
+
+def _run(program: str, *options: str) -> None:
+    """Runs one of PostgreSQL's programs to its end; it prints its own faults, and to a terminal its progress."""
+    environment = os.environ | ({"PGPASSWORD": str(db.engine.url.password)} if db.engine.url.password else {})
+    verbose = ["--verbose"] if sys.stderr.isatty() and program != "psql" else []
+    click.echo(f"Running {program} …", err=True)
+    try:
+        done = subprocess.run([program, *verbose, *options], stdout=subprocess.DEVNULL, env=environment, check=False)
+    except FileNotFoundError:
+        raise Failed(f"{program} is not installed (Debian: apt-get install postgresql-client)") from None
+    if done.returncode:
+        raise Failed(f"{program} failed; it says above why. It must not be older than the server")
