@@ -6,7 +6,6 @@ refused within 60 s, and every write that was acknowledged is there, once.
 
 import argparse
 import contextlib
-import json
 import shutil
 import sqlite3
 import subprocess
@@ -20,38 +19,42 @@ from tests.deploy.edge import Edge, edge
 from tests.deploy.releases.site import Site
 
 SECONDS = 60  # within which a broken release must be refused
-WRITER = """
-from app.auth.models import User
-from app.extensions import db
-from app.platform.database import write_unit
-from app.tokens import new_token
-from wsgi import app
+WITH_ROWS = """
+import secrets
 
-with app.app_context(), write_unit():
-    user = User(name="writer", password_hash="none")
-    db.session.add(user)
-    db.session.flush()
-    token, secret = new_token(user, "load", ["posts:write"], 1)
-    db.session.add(token)
-print(secret)
+from flask import request
+
+from app.extensions import csrf, db
+from app.platform.database import write_unit
+from benchmarks.entries import Entry, app
+
+application = app
+
+
+@app.post("/rows")
+@csrf.exempt
+def add_row():
+    with write_unit():
+        db.session.add(Entry(writer=secrets.randbelow(2**62), number=len(request.get_data())))
+    return "written"
 """
 
 
 @contextlib.contextmanager
 def deployed_site() -> Iterator[tuple[Site, Edge]]:
-    """A first release that serves behind nginx, without the limit of writes that a user has each minute."""
+    """A first release that serves behind nginx, with a page more that writes a row."""
     with tempfile.TemporaryDirectory(prefix="gw-") as name:
         folder = Path(name)
         run = folder / "run"
         run.mkdir()
         site = Site(folder, folder / "site", 0, run / "web.sock")
-        site.commit(
-            "no-limit", app__api__contract=lambda text: text.replace('"API writes", 120', '"API writes", 10**9')
-        )
+        site.commit("rows", wsgi=lambda _: WITH_ROWS)
         try:
             first = site.deploy()
             assert first.returncode == 0, first.stderr
             shutil.chown(run / "web.sock", group="www-data")
+            flask = [site.base / "current/.venv/bin/flask", "--app", "wsgi", "make-entries"]
+            subprocess.run(flask, cwd=site.base / "current", env=site.environment, check=True, timeout=60)
             with edge(site.base, run) as proxy:
                 yield site, proxy
         finally:
@@ -79,13 +82,9 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=20_000, help="go on until there were so many")
     arguments = parser.parse_args()
     with deployed_site() as (site, proxy):
-        python = [site.base / "current/.venv/bin/python", "-c", WRITER]
-        made = subprocess.run(python, cwd=site.base / "current", env=site.environment, capture_output=True, text=True)
-        assert made.returncode == 0, made.stderr
-        headers = {"Authorization": f"Bearer {made.stdout.strip()}", "Content-Type": "application/json"}
-        write = Request("POST", "/api/v1/posts", json.dumps({"title": "Written", "body": "A text."}), headers)
+        write = Request("POST", "/rows", "a row" * 200)
         wrong = 0
-        with Load(0, "/", "/posts/", write, "/ready", "/api/v1/posts", connection=proxy.connection) as load:
+        with Load(0, "/", "/about", write, "/ready", "/tour/", connection=proxy.connection) as load:
             for name, good, act in steps(site, arguments.deploys):
                 before, started = site.current, time.monotonic()
                 done = act()
@@ -100,7 +99,7 @@ def main() -> int:
             while load.result.answered < arguments.requests and time.monotonic() < deadline:
                 time.sleep(0.2)
         with contextlib.closing(sqlite3.connect(site.base / "shared/instance/app.db")) as database:
-            (rows,) = database.execute("SELECT count(*) FROM posts").fetchone()
+            (rows,) = database.execute("SELECT count(*) FROM benchmark_entries").fetchone()
     acknowledged = load.result.methods["POST"]
     lost = acknowledged != rows
     print(f"{acknowledged} writes acknowledged, {rows} in the database")

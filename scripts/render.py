@@ -16,24 +16,33 @@ EXAMPLES = {
     "base": ("/srv/groundwork", r"(/[\w.@+-]+)+"),
     "certificates": ("/etc/ssl/groundwork", r"(/[\w.@+-]+)+"),
     "run": ("/run/groundwork", r"(/[\w.@+-]+)+"),
+    "nginx": ("/etc/nginx/groundwork", r"(/[\w.@+-]+)+"),
+    "logs": ("/var/log/nginx", r"(/[\w.@+-]+)+"),
+    "acme": ("/var/www/acme", r"(/[\w.@+-]+)+"),
     "domain": ("www.example.com", r"[a-z0-9-]+(\.[a-z0-9-]+)*"),
     "name": ("groundwork", r"[a-z][a-z0-9-]*"),
     "user": ("groundwork", r"[a-z_][a-z0-9_-]*"),
     "group": ("www-data", r"[a-z_][a-z0-9_-]*"),
     "http": ("80", r"\d{1,5}"),
     "https": ("443", r"\d{1,5}"),
+    "port": ("8080", r"\d{1,5}"),
 }
 # A user stands where systemd or Apache expects one, a port only where something listens or is redirected to.
 _PATTERNS = {
-    "user": r"(?<=^User=)groundwork$|(?<=^Group=)groundwork$|(?<=\buser=)groundwork\b|(?<=\bgroup=)groundwork\b",
+    "user": r"(?<=^User=)groundwork$|(?<=^Group=)groundwork$|(?<=^SocketUser=)groundwork$"
+    r"|(?<=^chown-socket = )groundwork\b|(?<= user=)groundwork\b|(?<= group=)groundwork\b",
     "http": r"(?<=listen )80\b|(?<=listen \[::\]:)80\b|(?<=^Listen )80\b|(?<=<VirtualHost \*:)80\b",
     "https": r"(?<=listen )443\b|(?<=listen \[::\]:)443\b|(?<=^Listen )443\b|(?<=<VirtualHost \*:)443\b",
+    "port": r"(?<=^ListenStream=0\.0\.0\.0:)8080\b|(?<=\bPORT=)8080\b|(?<=^http-socket = 127\.0\.0\.1:)8080\b",
     "name": r"\bgroundwork(?![a-z])",  # groundwork_auth, too
 } | {
     option: re.escape(EXAMPLES[option][0]) + r"(?![\w-])"
-    for option in ("base", "certificates", "run", "domain", "group")
+    for option in ("base", "certificates", "run", "nginx", "logs", "acme", "domain", "group")
 }
-_ORDER = ("user", "base", "certificates", "run", "domain", "group", "http", "https", "name")
+_ORDER = (
+    *("user", "base", "certificates", "run", "nginx", "logs", "acme", "domain", "group"),
+    *("http", "https", "port", "name"),
+)
 
 
 def render(text: str, **values: str) -> str:
@@ -42,7 +51,7 @@ def render(text: str, **values: str) -> str:
         if not re.fullmatch(EXAMPLES[option][1], value):
             raise ValueError(f"--{option} {value!r} is not of the form {EXAMPLES[option][1]}")
     if name := values.get("name"):
-        values = {"run": f"/run/{name}", "certificates": f"/etc/ssl/{name}", **values}
+        values = {"run": f"/run/{name}", "certificates": f"/etc/ssl/{name}", "nginx": f"/etc/nginx/{name}", **values}
     pattern = "|".join(f"(?P<{option}>{_PATTERNS[option]})" for option in _ORDER)
 
     def replacement(match: re.Match[str]) -> str:

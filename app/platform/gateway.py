@@ -17,6 +17,7 @@ from typing import Any
 from werkzeug.sansio.utils import host_is_trusted
 
 from app.platform import security
+from app.platform.bodies import read_to_the_end
 from app.platform.errors import bare_error
 from app.platform.health import Answer
 from app.platform.logs import access_writer, request_id
@@ -32,6 +33,7 @@ REQUEST_LINE_LIMIT = 4094  # bytes, as Gunicorn's limit_request_line
 _REQUEST_ID = re.compile(r"[\w.-]{8,64}", re.ASCII)
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE | re.ASCII)
 _PREFIX = re.compile(r"(?:/[\w.~-]+)+", re.ASCII)
+_RAW_SOCKETS = {"gunicorn.socket", "werkzeug.socket"}  # what a view needs to speak another protocol
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED")
 _log = logging.getLogger("groundwork.gateway")
 
@@ -39,13 +41,7 @@ _log = logging.getLogger("groundwork.gateway")
 class Gateway:
     """Wraps a WSGI application. `probes` are paths answered here, for any Host and without a log line."""
 
-    def __init__(
-        self,
-        application: WsgiApp,
-        settings: Config,
-        probes: Probes,
-        metrics: RequestMetrics,
-    ) -> None:
+    def __init__(self, application: WsgiApp, settings: Config, probes: Probes, metrics: RequestMetrics) -> None:
         self._application = application
         self._probes = probes
         self._hops = settings.TRUSTED_PROXIES
@@ -53,6 +49,7 @@ class Gateway:
         self._cross_origin = security.CrossOrigin(settings.CORS_ORIGINS)
         self._warned_of_forwarding = False
         self._debug = settings.DEBUG or settings.TESTING
+        self.unread_limit = settings.MAX_CONTENT_LENGTH if self._hops else 0
         self.policy = security.ContentPolicy(settings.CSP_EXTRA_SOURCES)
         self.observe = metrics.observe
         self.write_access_line = access_writer(settings)
@@ -96,6 +93,8 @@ class Gateway:
                 return 501, "No transfer encoding but chunked is understood."
         if len(path) + len(environ.get("QUERY_STRING", "")) > REQUEST_LINE_LIMIT:
             return 414, "The address is too long."
+        if environ.get("HTTP_UPGRADE", "").lower() == "websocket" and not _RAW_SOCKETS & environ.keys():
+            return 501, "This server opens no WebSockets; Gunicorn does."
         return None
 
     def _apply_forwarded(self, environ: Environ) -> None:
@@ -217,6 +216,8 @@ class Exchange:
                 close()
         finally:
             self._finish()
+            if limit := self._gateway.unread_limit:
+                read_to_the_end(self._environ, limit)
 
     def _finish(self) -> None:
         environ, seconds = self._environ, time.perf_counter() - self._started
@@ -226,9 +227,8 @@ class Exchange:
             agent, client = environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")
             path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
             if not path.isascii():
-                path = path.encode("latin-1", "replace").decode(
-                    "utf-8", "replace"
-                )  # WSGI carries bytes as latin-1 (PEP 3333)
+                # WSGI carries bytes as latin-1 (PEP 3333).
+                path = path.encode("latin-1", "replace").decode("utf-8", "replace")
             write(time.time(), self._request_id, method, path, self._status, seconds, self._size, client, agent)
 
     def answer(self, status: str, headers: Headers, body: bytes, exc_info: Any = None) -> Iterable[bytes]:
