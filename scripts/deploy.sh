@@ -127,7 +127,7 @@ finish() { # whatever ended the deploy: no lock and no half release stays
     # Between the begin and the end of the switch, the release may be the one that serves.
     if [ -n "$release" ] && [ -z "$switching" ]; then rm -rf "$release"; fi
     [ ! -d "$base/shared" ] || record "${id:-?}" "failed"
-    say "Not deployed. $(id=$(current_id) && printf '%s keeps serving.' "$id")"
+    say "Not deployed. $(serving=$(current_id) && printf '%s keeps serving.' "$serving")"
   fi
   exit "$code"
 }
@@ -141,6 +141,7 @@ fetch
 cd "$release"
 progress "2/7 install $id …"
 (ensure_environment requirements.txt)
+"$VENV/bin/python" -m compileall -q app serving # the service itself may write nothing here
 progress "3/7 check: imports and settings …"
 check
 progress "4/7 migrate …"

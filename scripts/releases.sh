@@ -135,7 +135,8 @@ serve_without_systemd() {
   one_pid_file "$run" >/dev/null
   address=${file##*/}
   address=${address%.gunicorn.pid}
-  trap 'take_back; rm -f "${lock_held:?}"' EXIT
+  run_lock="$run/lock" # past the end of this function, where the trap runs
+  trap 'take_back; rm -f "$run_lock"' EXIT
   hand_over "$file" "$base/releases/$id" prove "$id" "$run/$address.address" &&
     answers "$id" "${new:?}" "$run/$address.address"
 }

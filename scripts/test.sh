@@ -3,6 +3,7 @@
 #
 #   scripts/test.sh              everything that can run here
 #   scripts/test.sh --fast       linters, types, unit and feature tests only: no server is started
+#   scripts/test.sh --deploy     only the files of deploy/ and the scripts that deploy, with real servers; needs root
 #   scripts/test.sh --all        a skipped test is a failure, as in CI
 set -euo pipefail
 self=$(readlink -f "$0")
@@ -12,7 +13,7 @@ cd "$(dirname "$self")/.."
 mode=""
 case ${1:-} in
   -h | --help) usage ;;
-  "" | --fast | --all) mode=${1:-} ;;
+  "" | --fast | --deploy | --all) mode=${1:-} ;;
   *) wrong_option "$1" ;;
 esac
 
@@ -26,6 +27,12 @@ step() { # step NAME COMMAND...: progress, and the time each part took
   say "== $name: $((SECONDS - started)) s"
 }
 
+deploy_tests() { step "deploy tests" "$VENV/bin/python" -m pytest tests/deploy -q ${mode:+"$mode"}; }
+if [ "$mode" = --deploy ]; then
+  deploy_tests
+  exit 0
+fi
+
 step "ruff check" "$VENV/bin/ruff" check --quiet .
 step "ruff format" "$VENV/bin/ruff" format --quiet --check .
 step "mypy" "$VENV/bin/mypy"
@@ -38,3 +45,4 @@ fi
 step "unit and feature tests" "${quick[@]}" --cov --cov-report=term
 step "server tests" "$VENV/bin/python" -m pytest tests/servers -q ${mode:+"$mode"}
 step "browser tests" "$VENV/bin/python" -m pytest tests/browser -q ${mode:+"$mode"}
+deploy_tests

@@ -18,12 +18,14 @@ from config import Config, TestingConfig
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="a skipped test is a failure")
+    parser.addoption("--deploy", action="store_true", help="said by scripts/test.sh --deploy; as --all")
     parser.addoption("--fast", action="store_true", help="said by scripts/test.sh --fast; changes nothing here")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if session.config.getoption("--all") and reporter and reporter.stats.get("skipped"):
+    strict = session.config.getoption("--all") or session.config.getoption("--deploy")
+    if strict and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
