@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _HEIR = ".heir"  # ends the names of the files that parents make who took over: 
 def folder_of(instance: Path, pid: int | None = None) -> Path:
     """Where the workers of this parent count. Never a folder that the user named: it is emptied."""
     pid = pid or os.getpid()
-    if os.access(MEMORY, os.W_OK):
+    if sys.platform == "linux" and os.access(MEMORY, os.W_OK):
         # Containers may share the memory, but then not their process numbers.
         return MEMORY / f"groundwork-metrics-{Path('/proc/self/ns/pid').stat().st_ino}-{pid}"
     return instance / "run" / f"metrics-{pid}"
