@@ -174,12 +174,26 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def pre_exec(server: Any) -> None:
+    try:
+        _become_the_successor(server)
+    except Exception:
+        # This is a copy of the master, forked a moment ago. Whatever it raised would make it stop the master's workers.
+        server.log.exception("the hand-over failed before it began")
+        os._exit(1)
+
+
+def _become_the_successor(server: Any) -> None:
     # USR2: the new master counts on in the same files. Its environment is the one from before this file ran.
     server.cfg.env_orig[metrics.FOLDER] = os.environ[metrics.FOLDER]
+    if not server.cfg.pidfile:
+        return
+    Path(f"{server.cfg.pidfile}.successor").write_text(str(os.getpid()), encoding="utf-8")  # scripts/handover.sh waits
     # scripts/deploy.sh names the folder of another release here, whose interpreter and code take over.
-    if server.cfg.pidfile and (named := Path(f"{server.cfg.pidfile}.release")).exists():
+    if (named := Path(f"{server.cfg.pidfile}.release")).exists():
         release = named.read_text(encoding="utf-8").strip()
         binaries = [f"{release}/.venv/bin/python", f"{release}/.venv/bin/gunicorn"]
+        if not all(os.access(binary, os.X_OK) for binary in binaries):
+            raise FileNotFoundError(release)
         server.START_CTX["args"][:2] = binaries
         server.START_CTX |= {0: binaries[0], "cwd": release}
         server.cfg.env_orig["PWD"] = release  # Gunicorn would go by it

@@ -21,6 +21,7 @@ cd "$here/.."
 . scripts/project.sh
 . scripts/handover.sh
 . scripts/releases.sh
+umask 027 # the database and the logs are nobody else's
 
 ref=HEAD repository=$PWD archive="" keep=5 allow_destructive="" dry_run="" target=""
 while [ $# -gt 0 ]; do
@@ -65,9 +66,9 @@ name_release() { # sets $id and, for git, $commit; an archive from the standard 
     command -v git >/dev/null || fail "git is missing. Install it, or deploy an archive: --archive FILE"
     if [ ! -d "$repository" ]; then
       git init --quiet --bare "$base/repository.git"
-      git -C "$base/repository.git" fetch --quiet --force "$repository" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*' HEAD ||
+      git -C "$base/repository.git" fetch --quiet --force "$repository" '+refs/heads/*:refs/heads/*' '+refs/tags/*:refs/tags/*' '+HEAD:refs/deploy/HEAD' ||
         fail "$repository can not be fetched; the reason is above."
-      [ "$ref" != HEAD ] || ref=FETCH_HEAD
+      [ "$ref" != HEAD ] || ref=refs/deploy/HEAD
       repository="$base/repository.git"
     fi
     git -C "$repository" rev-parse --git-dir >/dev/null 2>&1 || fail "$repository is no git repository. Name one with --repository, or deploy --archive FILE."
@@ -80,9 +81,10 @@ name_release() { # sets $id and, for git, $commit; an archive from the standard 
 
 fetch() {
   mkdir -p "$release" "$base/shared/instance"
+  chmod o+x "$base/shared" # a web server's way to static files and uploads; docs/nginx.md opens those two
   [ -e "$base/shared/.env" ] || (umask 077 && : >"$base/shared/.env")
   if [ -n "$archive" ]; then
-    tar -xf "$archive" -C "$release" || fail "the archive can not be unpacked; the reason is above."
+    tar -xf "$archive" --no-same-owner -C "$release" || fail "the archive can not be unpacked; the reason is above."
     if [ ! -e "$release/wsgi.py" ] && [ -e "$(echo "$release"/*/wsgi.py)" ]; then # all in one folder, as others pack it
       mv "$release"/* "$release.unpacked" && rmdir "$release" && mv "$release.unpacked" "$release"
     fi
@@ -127,7 +129,11 @@ finish() { # whatever ended the deploy: no lock and no half release stays
     # Between the begin and the end of the switch, the release may be the one that serves.
     if [ -n "$release" ] && [ -z "$switching" ]; then rm -rf "$release"; fi
     [ ! -d "$base/shared" ] || record "${id:-?}" "failed"
-    say "Not deployed. $(serving=$(current_id) && printf '%s keeps serving.' "$serving")"
+    if [ -n "$switching" ]; then
+      say "Look which release serves: ask /ready, and read $(log_hint)"
+    else
+      say "Not deployed. $(serving=$(current_id) && printf '%s keeps serving.' "$serving")"
+    fi
   fi
   exit "$code"
 }
@@ -150,10 +156,10 @@ progress "5/7 pre-flight: booting it on a spare port …"
 preflight "$id" || fail "the release is not fit to serve; the reason is above."
 progress "6/7 switch …"
 cd "$base"
-trap '' INT TERM HUP # a switch is finished or taken back, which takes a minute at most
+trap '' INT TERM HUP PIPE # a switch is finished or taken back, which takes a minute at most
 switching=yes
 switch_to "$id" || { switching=""; fail "the release did not serve as it should; see $(log_hint)"; }
-progress "7/7 clean up: $keep earlier releases stay …"
-prune "$keep"
 record "$id" "deployed"
+progress "7/7 clean up: $keep earlier releases stay …"
+prune "$keep" || say "An earlier release could not be removed; the reason is above."
 progress "Deployed $id. Back: $base/current/scripts/rollback.sh $base"

@@ -5,7 +5,12 @@
 # the folder RELEASE, or from its own if that is empty. When the successor has workers and `PROVE... PID` succeeds, the
 # old one finishes its requests and leaves; else the new one does, and 1 is returned. Sets $old and $new.
 hand_over() {
-  local pid_file=$1 release=$2 tenths=300
+  local pid_file=$1 release=$2 tenths=50 ends=$((SECONDS + 30)) begun
+  rm -f "$1.release" "$1.successor"
+  if old=$(cat "$1") && [ "$(cat "$1.leaving" 2>/dev/null)" = "$old" ]; then # it is draining, and its place is taken
+    wait_until_gone "$old" 45 || true
+    sleep 2 # until its successor has given the file its name
+  fi
   successor_file="$1.2"
   shift 2
   old=$(cat "$pid_file") new="" handed_over=""
@@ -16,35 +21,36 @@ hand_over() {
   fi
   take_back
   new=""
-  rm -f "$pid_file.release"
   [ -z "$release" ] || printf '%s\n' "$release" >"$pid_file.release" # gunicorn.conf.py reads it
   kill -USR2 "$old"
   until new=$(cat "$successor_file" 2>/dev/null) && [ -n "$new" ] && pgrep -P "$new" >/dev/null; do
-    if [ "$tenths" -le 0 ] || ! is_running "$old" || { [ -n "${new:-}" ] && ! is_running "$new"; }; then
+    begun=$(cat "$pid_file.successor" 2>/dev/null || true)
+    if [ "$SECONDS" -ge "$ends" ] || ! is_running "$old" || { [ -n "$begun" ] && ! is_running "$begun"; }; then
       take_back
       return 1
     fi
     sleep 0.1
-    tenths=$((tenths - 1))
   done
   if ! "$@" "$new"; then
     take_back
     return 1
   fi
-  rm -f "$pid_file.release"
+  rm -f "$pid_file.release" "$pid_file.successor"
   handed_over=yes # from here on the new master is the one that stays
+  printf '%s\n' "$old" >"$pid_file.leaving"
   kill -TERM "$old"
   wait_until_gone "$old" 45 || kill -KILL "$old" 2>/dev/null || true
-  tenths=50
   until [ "$(cat "$pid_file" 2>/dev/null)" = "$new" ]; do
     [ "$tenths" -gt 0 ] || fail "the new master $new serves, but $pid_file does not name it."
     sleep 0.1
     tenths=$((tenths - 1))
   done
+  rm -f "$pid_file.leaving"
 }
 
 take_back() { # whatever interrupts the hand-over: one master stays
-  [ -z "${handed_over:-}" ] || return 0
-  if [ -n "${new:-}" ] && is_running "$new"; then kill -TERM "$new" && wait_until_gone "$new" 45; fi
-  [ -z "${successor_file:-}" ] || rm -f "$successor_file" "${successor_file%.2}.release"
+  [ -n "${successor_file:-}" ] && [ -z "${handed_over:-}" ] || return 0
+  [ -n "${new:-}" ] || new=$(cat "${successor_file%.2}.successor" 2>/dev/null || true)
+  if [ -n "$new" ] && is_running "$new"; then kill -TERM "$new" && { wait_until_gone "$new" 45 || kill -KILL "$new"; }; fi
+  rm -f "$successor_file" "${successor_file%.2}".{release,successor}
 }

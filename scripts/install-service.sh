@@ -225,4 +225,4 @@ ask_ready() {
 }
 # Twice, because new settings may bring a new server this moment.
 ask_ready 2>/dev/null || { sleep 3 && ask_ready; } || fail "it is installed, but not ready. The reason is above and in: journalctl -u $name"
-say "$address serves, as $user. Deploy from now on: sudo -u $user $base/current/scripts/deploy.sh $base"
+say "$address serves, as $user. Deploy from now on: git archive HEAD | sudo -u $user $base/current/scripts/deploy.sh --archive - $base"

@@ -6,7 +6,7 @@
 
 # --- speaking -----------------------------------------------------------------------------------
 
-say() { printf '%s\n' "$*" >&2; }
+say() { printf '%s\n' "$*" >&2 || true; } # whoever listened may have gone
 
 fail() { # one clear line: what happened and what to do
   say "${self##*/}: $*"
@@ -31,8 +31,7 @@ take_lock() { # take_lock PATH WHAT: waits for another script that holds it; giv
   until ln -s "$$" "$1" 2>/dev/null; do
     holder=$(readlink "$1" 2>/dev/null || true)
     if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
-      # Of a script that was killed. Moved first, so that of two who find it only one removes it.
-      mv "$1" "$1.$$" 2>/dev/null && rm -f "$1.$$"
+      remove_stale_lock "$1" "$holder"
       continue
     fi
     [ -L "$1" ] || [ "$waited" -lt 3 ] || fail "$1 can not be made. Is its folder writable?"
@@ -44,6 +43,11 @@ take_lock() { # take_lock PATH WHAT: waits for another script that holds it; giv
   lock_held=$1
   trap 'rm -f "$lock_held"' EXIT
   trap 'exit 130' INT TERM
+}
+
+remove_stale_lock() { # remove_stale_lock PATH HOLDER: moved first, as another who found it may have taken it meanwhile
+  mv "$1" "$1.$$" 2>/dev/null || return 0
+  if [ "$(readlink "$1.$$")" = "$2" ]; then rm -f "$1.$$"; else mv "$1.$$" "$1"; fi
 }
 
 give_lock_back() {

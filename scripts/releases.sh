@@ -28,7 +28,7 @@ lock_base() { # lock_base WHAT: a second deploy at once is refused, and told who
     holder=$(readlink "$base_lock" 2>/dev/null) || continue # given back this moment
     case $holder in *"@$(uname -n), since "*) ;; *) fail "process $holder: see $base_lock. If it does not run any more: rm $base_lock" ;; esac
     ps -p "${holder%% *}" >/dev/null 2>&1 && fail "process $holder. Wait for it; if it is no deploy: rm $base_lock"
-    mv "$base_lock" "$base_lock.$$" 2>/dev/null && rm -f "$base_lock.$$" # of a deploy that was killed
+    remove_stale_lock "$base_lock" "$holder" # of a deploy that was killed
   done
 }
 
@@ -59,7 +59,7 @@ deployed() { # prints the releases that have served, oldest first
 }
 
 point_current_to() { # at once: whoever looks finds the one or the other
-  ln -s "releases/$1" "$base/current.$$"
+  ln -sfn "releases/$1" "$base/current.$$" || return 1
   mv -fT "$base/current.$$" "$base/current" 2>/dev/null || mv -fh "$base/current.$$" "$base/current"
 }
 
@@ -81,16 +81,17 @@ preflight() { # preflight ID: boots it on a spare port, and it must be ready
 switch_to() { # switch_to ID: makes it serve and proves it; else what served before goes on, and 1 is returned
   local before
   before=$(current_id || true)
-  point_current_to "$1"
+  point_current_to "$1" || return 1
   if serve "$1"; then
+    rm -f "$base/releases/$1/.withdrawn"
     date -u +%Y-%m-%dT%H:%M:%SZ >"$base/releases/$1/.deployed"
     return
   fi
   if [ -z "$before" ]; then
     rm -f "$base/current"
   elif [ "$before" != "$1" ]; then
+    point_current_to "$before" || true
     progress "rolling back to $before …"
-    point_current_to "$before"
     serve "$before" || fail "$before does not serve either. Look at the log: $(log_hint)"
   fi
   return 1
@@ -122,6 +123,7 @@ serve_without_systemd() {
   cd "$base/releases/$id" || exit
   run=$(run_folder) || exit
   take_lock "$run/lock" "starts, stops or reloads a server of this folder"
+  trap '' INT TERM HUP PIPE # as before: the lock listens to them again
   for file in "$run"/*.pid; do
     if [ -f "$file" ] && serves "$file"; then break; fi
     file=""

@@ -40,7 +40,7 @@ say "1/3 pre-flight: booting the code on disk on a spare port …"
 
 say "2/3 hand-over: a new master takes over the socket …"
 trap 'take_back; rm -f "$lock_held"' EXIT
-hand_over "$pid_file" "" true || fail "the new master did not come up; the server $old keeps serving. Its log says why."
+hand_over "$pid_file" "$PWD" "$VENV/bin/python" scripts/preflight.py --address "$run/$address.address" --wait || fail "the new master did not come up; the server $old keeps serving. Its log says why."
 
 say "3/3 verify: asking the new master …"
 "$VENV/bin/python" scripts/preflight.py --wait "$new" --address "$run/$address.address" || fail "the new master $new is not ready; see the log."

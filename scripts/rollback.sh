@@ -41,7 +41,8 @@ lock_base "rolls back"
 trap 'rm -f "$base_lock"' EXIT
 trap 'exit 130' INT TERM HUP
 current=$(current_id) || fail "nothing is deployed in $base."
-[ -n "$id" ] || id=$(deployed | awk -v current="$current" '$0 < current' | tail -n 1)
+[ -n "$id" ] || id=$(wanted=$(deployed) && for id in $wanted; do [ -e "$base/releases/$id/.withdrawn" ] || printf '%s\n' "$id"; done |
+  awk -v current="$current" '$0 < current' | tail -n 1)
 [ -n "$id" ] || fail "there is no release before $current. (See --list)"
 [ -e "$base/releases/$id/.deployed" ] || fail "$id is no release that has served. (See --list)"
 [ "$id" != "$current" ] || fail "$id is the current release."
@@ -50,7 +51,8 @@ cd "$base"
 progress "1/2 pre-flight: booting $id on a spare port …"
 preflight "$id" || fail "$id is not fit to serve; $current keeps serving."
 progress "2/2 switch …"
-trap '' INT TERM HUP # finished or taken back, which takes a minute at most
+trap '' INT TERM HUP PIPE # finished or taken back, which takes a minute at most
 switch_to "$id" || { record "$id" "rollback failed"; fail "$id did not serve as it should; $current keeps serving."; }
+touch "$base/releases/$current/.withdrawn" # no later rollback leads to it by itself
 record "$id" "rolled back to"
 progress "$id serves. $current is still there: $base/current/scripts/rollback.sh $base $current"

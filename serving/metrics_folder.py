@@ -44,6 +44,8 @@ def _use(folder: Path) -> None:
     try:
         _sweep(folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if sys.platform != "win32" and (folder.is_symlink() or folder.stat().st_uid != os.geteuid()):
+            raise PermissionError(folder)  # somebody else made it first, in the memory that all users share
     except OSError:  # a read-only instance folder
         folder = Path(tempfile.mkdtemp(prefix="groundwork-metrics-"))
     os.environ[FOLDER] = str(folder)
@@ -53,6 +55,8 @@ def _sweep(folder: Path) -> None:
     """Removes what is in memory beside this folder of parents that were killed."""
     name, _, _ = folder.name.rpartition("-")
     for other in folder.parent.glob(f"{name}-*") if folder.parent == MEMORY else ():
+        if not other.name.rpartition("-")[2].isdigit():
+            continue
         heirs = [heir.name.removesuffix(_HEIR) for heir in other.glob(f"*{_HEIR}")]
         if not any(_is_alive(int(pid)) for pid in [other.name.rpartition("-")[2], *heirs]):
             shutil.rmtree(other, ignore_errors=True)

@@ -186,7 +186,7 @@ def booted() -> Iterator[Machine]:
         nspawn += ["--register=no", "--keep-unit", "--private-network", "--console=pipe", "--boot"]
         container = Running(nspawn, start_new_session=True)
         try:
-            machine = wait_until(lambda: _up(folder / "root", container), 30, lambda: container.output)
+            machine = wait_until(lambda: _up(folder / "root", container), 90, lambda: container.output)
             yield machine
             os.kill(machine.leader, signal.SIGRTMIN + 3)  # "halt", to a systemd that is process 1
             container.end(60)

@@ -96,8 +96,9 @@ def restore(file: Path, force: bool) -> None:
         if held:
             _write(_dated("before-restore"))
         # First the uploads, or a row names one that is not there. One that is there is the same: names are random.
-        if (uploads := Path(name, "uploads")).exists():
-            shutil.copytree(uploads, instance / "uploads", copy_function=os.replace, dirs_exist_ok=True)
+        (instance / "uploads").mkdir(exist_ok=True)
+        for upload in Path(name, "uploads").glob("*"):
+            shutil.move(upload, instance / "uploads" / upload.name)  # maybe another disk
         kind.put_back(Path(name, kind.MEMBER))
         cache.clear()
     age, taken = started - datetime.fromisoformat(manifest["time"]), (utc_now() - started).total_seconds()

