@@ -59,7 +59,8 @@ def _events() -> Iterator[bytes]:
 
 def _echo(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Sends every text back until the other side closes."""
-    if environ.get("HTTP_UPGRADE", "").lower() != "websocket" or environ.get("HTTP_CONNECTION") != "upgrade":
+    asked = environ.get("HTTP_UPGRADE", "").lower(), environ.get("HTTP_CONNECTION", "").lower()
+    if asked != ("websocket", "upgrade"):
         start_response("426 Upgrade Required", [("Content-Length", "0")])
         return []
     connection = environ["gunicorn.socket"]
