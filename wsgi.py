@@ -7,9 +7,17 @@ if __name__ == "__main__":
     raise SystemExit(main())
 
 import sys
+from pathlib import Path
 
-from app import create_app
-from config import ConfigError
+# mod_wsgi does not look for modules beside this file. Past the link `current`, which may lead elsewhere tomorrow.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from serving import foreign_parent
+
+foreign_parent.prepare()
+
+from app import create_app  # noqa: E402
+from config import ConfigError  # noqa: E402
 
 try:
     app = application = create_app()

@@ -59,15 +59,12 @@ case $server in
   gunicorn) command=("$VENV/bin/gunicorn" --pid "$pid_file" wsgi:app) ;;
   waitress) command=("$VENV/bin/python" wsgi.py --prepared --pid "$pid_file") ;;
   uwsgi)
-    # uWSGI takes its numbers on the command line, so they are read from the same settings here.
+    # How uWSGI serves is in its file; what .env says about this comes on top.
     numbers=$("$VENV/bin/python" -c 'from config import load_config as l; from serving.sizing import worker_count
 s = l(); print(s.HOST.removeprefix("unix:") if s.HOST.startswith("unix:") else f"{s.HOST}:{s.PORT}", s.WORKERS or worker_count(), s.THREADS)')
     read -r uwsgi_bind uwsgi_workers uwsgi_threads <<<"$numbers"
-    export PROMETHEUS_MULTIPROC_DIR="$run/$address.metrics"
-    rm -rf "$PROMETHEUS_MULTIPROC_DIR" && mkdir -p "$PROMETHEUS_MULTIPROC_DIR"
-    command=("$VENV/bin/uwsgi" --http-socket "$uwsgi_bind" --master --die-on-term --vacuum --need-app --enable-threads
-      --processes "$uwsgi_workers" --threads "$uwsgi_threads" --buffer-size 16384 --disable-logging --http-keepalive
-      --virtualenv "$VENV" --wsgi-file wsgi.py --callable app --pidfile "$pid_file")
+    command=("$VENV/bin/uwsgi" --ini deploy/uwsgi/groundwork.ini --http-socket "$uwsgi_bind" --processes "$uwsgi_workers"
+      --threads "$uwsgi_threads" --binary-path "$PWD/$VENV/bin/python" --pidfile "$pid_file")
     ;;
 esac
 
