@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from serving import metrics_folder
 from tests.deploy import edge, rendering
 from tests.deploy.authority import Authority
 from tests.servers.running import Running, wait_until
@@ -71,6 +72,9 @@ def apache(way: str, base: Path, run: Path, **values: str) -> Iterator[Apache]:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 site.server.process.wait(40)
             site.server.kill()
+            shutil.rmtree(
+                metrics_folder.folder_of(base / "shared/instance", site.server.process.pid), ignore_errors=True
+            )
         shutil.rmtree(folder, ignore_errors=True)
 
 

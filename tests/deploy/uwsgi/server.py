@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from serving import metrics_folder
 from tests.deploy import rendering
 from tests.deploy.deployed import Deployed
 from tests.servers.running import Running, free_port, wait_until
@@ -81,6 +82,11 @@ class Uwsgi:
             self.server.process.terminate()
             self.server.process.wait(40)
         self.server.kill()
+        self.forget(self.server.process.pid)
+
+    def forget(self, master: int) -> None:
+        """The next server would remove where the workers of this one have counted; here is no next one."""
+        shutil.rmtree(metrics_folder.folder_of(self.site.instance, master), ignore_errors=True)
 
 
 @contextmanager

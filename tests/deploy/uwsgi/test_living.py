@@ -102,3 +102,4 @@ def test_in_the_background_it_writes_a_log_with_the_access_lines() -> None:
             pid = int(pid_file.read_text())
             server.tell("q")
             wait_until(lambda: not is_alive(pid), 40)
+            server.forget(pid)
