@@ -27,8 +27,8 @@ def folder_of(instance: Path, pid: int | None = None) -> Path:
 
 def make_folder(instance: Path, inherited: bool = False) -> None:
     """For the server's parent; one that took over from another (`inherited`) counts on in that one's folder."""
-    if inherited and (folder := Path(os.environ.get(FOLDER, ""))).is_dir():
-        (folder / f"{os.getpid()}{_HEIR}").touch()
+    if inherited and (theirs := os.environ.get(FOLDER)) and os.path.isdir(theirs):
+        Path(theirs, f"{os.getpid()}{_HEIR}").touch()
         return
     folder = folder_of(instance)
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed and had this one's number

@@ -87,17 +87,22 @@ def _is_patched_by_gevent() -> bool:
 
 def _ping(connection: Any, *_: Any) -> None:
     """Before a pooled connection is used. SQLAlchemy's own ping would wait for a server that is stopped for ever."""
-    server = connection.pgconn
-    if not connection.closed:
+    server, until = connection.pgconn, time.monotonic() + PING_TIMEOUT
+    try:
         server.send_query(b"")  # asks for nothing and begins no transaction
         with selectors.DefaultSelector() as answers:
             answers.register(server.socket, selectors.EVENT_READ)
-            if not answers.select(PING_TIMEOUT):
-                raise DisconnectionError("the database server does not answer")
+            while server.is_busy():
+                remaining = until - time.monotonic()
+                if remaining < 0 or not answers.select(remaining):
+                    raise TimeoutError("the server does not answer")
+                server.consume_input()
         while server.get_result():
             pass
-    if connection.closed:
-        raise DisconnectionError("the database server has closed the connection")
+        if connection.closed:
+            raise ConnectionError("the server has closed the connection")
+    except Exception as error:  # psycopg's, too, which is not imported where SQLite is used
+        raise DisconnectionError(f"a pooled connection to the database is of no use: {error}") from error
 
 
 def _tune_sqlite(engine: Engine) -> None:

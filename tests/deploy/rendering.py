@@ -58,6 +58,8 @@ def _watch(folder: Path) -> None:
     for line in watcher.stderr:
         if "established" in line:
             break
+    else:
+        raise RuntimeError(f"inotifywait ended with {watcher.wait()}: are fs.inotify.max_user_instances used up?")
     _watchers.append(watcher)
     threading.Thread(target=_collect, args=(watcher,), daemon=True).start()
 

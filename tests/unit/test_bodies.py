@@ -46,3 +46,19 @@ def test_a_body_that_breaks_off_is_nobodys_affair() -> None:
             raise ConnectionResetError
 
     read_to_the_end({"CONTENT_LENGTH": "5", "wsgi.input": Broken()}, limit=10)
+
+
+def test_who_sends_drop_by_drop_holds_the_thread_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(100))
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+
+    class Drops:
+        reads = 0
+
+        def read(self, _: int) -> bytes:
+            self.reads += 1
+            return b"x"
+
+    drops = Drops()
+    read_to_the_end({"CONTENT_LENGTH": "100", "wsgi.input": drops}, limit=100)
+    assert drops.reads == 4

@@ -1,16 +1,18 @@
 """Writes that are whole or not at all, moments that keep their zone, and an engine that never hangs a request."""
 
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
 from sqlalchemy import insert, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 
 from app.extensions import db
 from app.platform import database
@@ -220,3 +222,15 @@ def test_a_database_in_memory_serves_too(make_app: Callable[..., Flask]) -> None
         with write_unit():
             db.session.add(Note(title="t"))
         assert db.session.scalars(select(Note.title)).one() == "t"
+
+
+def test_a_database_server_that_answers_only_in_part_holds_a_request_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "PING_TIMEOUT", 0.2)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.send(b"Z")
+        server = Mock(socket=ours)  # always busy
+        with pytest.raises(DisconnectionError, match="does not answer"):
+            database._ping(Mock(closed=False, pgconn=server))
