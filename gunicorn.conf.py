@@ -61,7 +61,7 @@ if "GUNICORN_PID" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.INSTANCE_PATH / "run" / f"metrics-{os.getpid()}")
 
 from app.platform import health, logs, metrics  # noqa: E402
-from serving import introduction, metrics_folder, sizing  # noqa: E402
+from serving import forking, introduction, metrics_folder, sizing  # noqa: E402
 
 # --- what to serve, and where -----------------------------------------------------------------
 
@@ -124,6 +124,7 @@ if worker_class == "gthread":
 def on_starting(server: Any) -> None:
     metrics_folder.make_folder(settings.INSTANCE_PATH, inherited=server.master_pid != 0)
     health.drain_mark(settings.INSTANCE_PATH, server.pid).unlink(missing_ok=True)  # of a server with the same number
+    forking.let_new_workers_end(server)
     unix_sockets = [address for address in server.cfg.address if isinstance(address, str)]
     if unix_sockets and not settings.TRUSTED_PROXIES:
         server.halt(f"{unix_sockets[0]} is a unix socket, so a proxy is in front. Set TRUSTED_PROXIES=1", 1)

@@ -87,6 +87,20 @@ def test_of_settings_that_are_saved_twice_the_last_count(site: Site) -> None:
         wait_until(lambda: site.machine.property(WATCH, "ActiveState") == "inactive", 30)
 
 
+def test_settings_that_are_saved_just_after_others_were_refused_count_too(site: Site) -> None:
+    """When systemd has ended the one and does not yet look for the next, which is a moment: here it never looks."""
+    site.wait_until_started()
+    with settings(site, "LOG_LEVEL=LOUD"):
+        wait_until(lambda: site.machine.property(WATCH, "ActiveState") == "activating", 20)
+        site.machine.run("systemctl", "stop", "groundwork-settings.path")
+        try:
+            wait_until(lambda: site.machine.property(WATCH, "ActiveState") == "failed", 30)
+            site.settings("APP_NAME=Mended")
+            wait_until(lambda: "Mended" in site.machine.get("/")[1], 30)
+        finally:
+            site.machine.run("systemctl", "start", "groundwork-settings.path")
+
+
 def test_settings_with_a_fault_are_refused_and_the_journal_names_it(site: Site) -> None:
     site.wait_until_started()
     serving = site.pid()
