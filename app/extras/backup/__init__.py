@@ -6,5 +6,5 @@ from app.extras.backup.commands import backup, restore
 
 
 def init_app(app: Flask) -> None:
-    app.cli.add_command(backup)
-    app.cli.add_command(restore)
+    app.cli.command()(backup)
+    app.cli.command()(restore)

@@ -1,21 +1,55 @@
 """The archive: a .tar.gz with uploads/, the database and, last, manifest.json with a SHA-256 of each member.
 
-tar and sha256sum open and check it without this application; one that was cut off has no manifest. Files of any size
-pass in pieces. A member never leaves the folder it is read into.
+tar and sha256sum open it without us. One that was cut off has no manifest. No member leaves the folder it is read into.
 """
 
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tarfile
+import tempfile
+import threading
+import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.extras.backup.report import Failed, progress
+import click
+
+from app.extras.backup.report import Failed
 
 MANIFEST = "manifest.json"
+DRAFT = "flask-backup"  # gzip keeps the name that a file had when it was written: by that we know ours
+
+
+@contextlib.contextmanager
+def draft(parent: Path) -> Iterator[Path]:
+    """A folder in `parent` for what is not complete. What a killed command left there goes after half a day."""
+    parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    for left in (each for each in parent.glob(".draft-*") if os.path.getmtime(each) < time.time() - 12 * 3600):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=parent) as name:
+        threading.Thread(target=_tell_progress, args=(Path(name),), daemon=True).start()
+        yield Path(name)
+
+
+def _tell_progress(folder: Path) -> None:
+    """How much there is of what is being written, for a terminal and a journal alike; not of what is done at once."""
+    while folder.is_dir():
+        time.sleep(2)
+        with contextlib.suppress(OSError, ValueError):  # the next step has begun
+            newest = max(folder.rglob("*"), key=os.path.getmtime)
+            click.echo(f"… {newest.name}: {newest.stat().st_size / 1e6:,.1f} MB", err=True)
+
+
+def spare(path: Path) -> None:
+    """Raises Failed when something is at `path` that is no backup, the database for example."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        if file.read(50)[10:].partition(b"\0")[0] != DRAFT.encode():
+            raise Failed(f"{path} is no backup, so it is not replaced. Name another file")
 
 
 def add(tar: tarfile.TarFile, folder: Path, prefix: str, sums: dict[str, str]) -> None:
@@ -23,7 +57,6 @@ def add(tar: tarfile.TarFile, folder: Path, prefix: str, sums: dict[str, str]) -
     for path in sorted(folder.rglob("*")):
         name = prefix + path.relative_to(folder).as_posix()
         if name not in sums and path.is_file() and not path.is_symlink():
-            progress(f"compressing {name}")
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
                 file.seek(0)
@@ -31,10 +64,7 @@ def add(tar: tarfile.TarFile, folder: Path, prefix: str, sums: dict[str, str]) -
 
 
 def read(path: Path, folder: Path, only: str = "") -> dict[str, Any]:
-    """Checks every checksum, and puts all members, or one, into `folder`; returns the manifest.
-
-    Raises Failed when the file is no backup, is damaged, or has a member that would leave the folder.
-    """
+    """Puts all members, or one, into `folder`, and returns the manifest. Raises Failed when it is no whole backup."""
     sums: dict[str, str] = {}
     manifest: dict[str, Any] = {}
     try:
@@ -43,7 +73,6 @@ def read(path: Path, folder: Path, only: str = "") -> dict[str, Any]:
                 target = (folder / member.name).resolve()
                 if not member.isreg() or member.name in sums or not target.is_relative_to(folder.resolve()):
                     raise Failed(f"{path} is no backup: it has the member {member.name!r}")
-                progress(f"checking {member.name}")
                 source: Any = tar.extractfile(member)
                 if member.name == MANIFEST:
                     manifest = json.load(source)

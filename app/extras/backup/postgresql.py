@@ -3,12 +3,10 @@
 import os
 import secrets
 import subprocess
-import sys
 from pathlib import Path
 
 import click
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from app.extensions import db
 from app.extras.backup.report import Failed, connected, count
@@ -32,14 +30,11 @@ def trial(file: Path) -> dict[str, int] | None:
     """The rows of a database beside this one with what is in `file`; None where this role may make no database."""
     name = f"{(db.engine.url.database or '')[:45]}_verify_{secrets.token_hex(4)}"
     with connected(db.engine.url, isolation_level="AUTOCOMMIT") as connection:
-        try:
-            connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"))
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", "") != "42501":  # insufficient privilege
-                raise
+        if not connection.scalar(text("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user")):
             _run("pg_restore", "--list", str(file))
             click.echo("It was not restored for a trial: this role may not create databases (CREATEDB).", err=True)
             return None
+        connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"))
         try:
             _run("pg_restore", *_OURS, "--exit-on-error", _address(name), str(file))
             with connected(db.engine.url.set(database=name)) as restored:
@@ -65,12 +60,10 @@ def _address(database: str = "") -> str:
 
 
 def _run(program: str, *options: str) -> None:
-    """Runs one of PostgreSQL's programs to its end; it prints its own faults, and to a terminal its progress."""
+    """Runs one of PostgreSQL's programs to its end; it prints its own faults."""
     environment = os.environ | ({"PGPASSWORD": str(db.engine.url.password)} if db.engine.url.password else {})
-    verbose = ["--verbose"] if sys.stderr.isatty() and program != "psql" else []
-    click.echo(f"Running {program} …", err=True)
     try:
-        done = subprocess.run([program, *verbose, *options], stdout=subprocess.DEVNULL, env=environment, check=False)
+        done = subprocess.run([program, *options], stdout=subprocess.DEVNULL, env=environment, check=False)
     except FileNotFoundError:
         raise Failed(f"{program} is not installed (Debian: apt-get install postgresql-client)") from None
     if done.returncode:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import tarfile
 from collections.abc import Callable, Iterator
@@ -23,13 +24,25 @@ Run = Callable[..., Result]
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
     """The commands end in order when they are told to; the process of the tests goes on as before."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def run(app: Flask, *arguments: str | Path) -> Result:
     return app.test_cli_runner().invoke(args=[str(argument) for argument in arguments])
+
+
+def as_root_of_anothers(app: Flask, *arguments: str | Path) -> Result:
+    """Root runs it, and the instance folder is nobody's. Nothing may be opened, least of all the database."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can be another one's owner")
+    files = sorted(Path(app.instance_path).rglob("*"))
+    os.chown(app.instance_path, 65534, 65534)
+    refused = run(app, *arguments)
+    assert (refused.exit_code, sorted(Path(app.instance_path).rglob("*"))) == (2, files)
+    return refused
 
 
 def add_rows(app: Flask, count: int) -> None:

@@ -1,17 +1,30 @@
 """`flask backup`: what is in the archive, where it is, and what happens when something goes wrong."""
 
 import hashlib
+import os
 import sqlite3
 import stat
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
 
-from app.extras.backup import report, sqlite
-from tests.features.backup.conftest import add_rows, manifest, members, run, upload
+from app.extras.backup import archive as archives
+from app.extras.backup import sqlite
+from tests.features.backup.conftest import (
+    add_rows,
+    as_root_of_anothers,
+    manifest,
+    members,
+    rows,
+    run,
+    upload,
+    write_archive,
+)
 
 
 def test_tar_and_sha256_open_it_without_us(archive: Path, tmp_path: Path) -> None:
@@ -85,7 +98,8 @@ def test_a_backup_that_fails_leaves_the_earlier_one_and_nothing_half_written(
     add_rows(written, 1)
     monkeypatch.setattr(sqlite, "trial", fault)
     made = run(written, "backup", archive)
-    assert made.exit_code != 0
+    assert made.exit_code == 2
+    assert made.output.endswith(". Nothing was changed.\n")
     assert archive.read_bytes() == earlier
     assert set(archive.parent.iterdir()) == beside
 
@@ -98,7 +112,7 @@ def test_a_full_disk_is_one_line_and_exit_code_2(
 
     monkeypatch.setattr(sqlite, "snapshot", full)
     made = run(written, "backup", tmp_path / "b.tar.gz")
-    assert made.output.splitlines()[-1] == "Error: It did not work: database or disk is full. Nothing was changed."
+    assert made.output.splitlines()[-1] == "Error: database or disk is full. Nothing was changed."
     assert made.exit_code == 2
 
 
@@ -123,8 +137,77 @@ def test_a_database_that_was_never_migrated_is_no_backup(make_app: Callable[...,
     assert "flask db upgrade" in made.output
 
 
-def test_a_long_one_says_how_far_it_is(written: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_last", -1e9)
-    made = run(written, "backup", tmp_path / "b.tar.gz")
-    assert made.stderr.startswith("compressing uploads/a.png\n")
-    assert len(made.stderr.splitlines()) == 1, "and then not again for two seconds"
+def test_an_earlier_backup_of_the_same_name_is_replaced(written: Flask, archive: Path) -> None:
+    add_rows(written, 1)
+    assert run(written, "backup", archive).exit_code == 0
+    assert manifest(archive)["rows"]["tries"] == 4
+
+
+@pytest.mark.parametrize("kind", ["a letter", "another archive", "empty", "cut off before its name ends"])
+def test_a_file_that_is_no_backup_is_not_replaced(written: Flask, archive: Path, tmp_path: Path, kind: str) -> None:
+    file = {
+        "a letter": lambda path: path.write_text("Dear Sir or Madam, this is what I have worked on since last week."),
+        "another archive": lambda path: write_archive(path, members(archive)),
+        "empty": lambda path: path.touch(),
+        "cut off before its name ends": lambda path: path.write_bytes(archive.read_bytes()[:16]),
+    }
+    target = tmp_path / "other.tar.gz"
+    file[kind](target)
+    before = target.read_bytes()
+    refused = run(written, "backup", target)
+    assert (refused.exit_code, target.read_bytes()) == (2, before)
+    assert refused.output == (
+        f"Error: {target} is no backup, so it is not replaced. Name another file. Nothing was changed.\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["app.db", "app.db-wal"])
+def test_the_live_database_is_never_replaced(written: Flask, name: str) -> None:
+    """Not even by the name of its log, which is there only while the database is open: from the backup's reading on."""
+    with written.app_context():
+        sqlite.db.engine.dispose()
+    refused = run(written, "backup", Path(written.instance_path, name))
+    assert refused.exit_code == 2
+    assert f"{name} is no backup, so it is not replaced" in refused.output
+    assert rows(written) == 3
+
+
+def test_what_a_killed_backup_left_goes_and_a_running_one_keeps_its_draft(written: Flask, tmp_path: Path) -> None:
+    left = tmp_path / ".draft-left"
+    left.mkdir()
+    (left / "database.sqlite3").write_bytes(b"x" * 10)
+    yesterday = time.time() - 24 * 3600
+    os.utime(left, (yesterday, yesterday))
+    with archives.draft(tmp_path) as running:
+        assert not left.exists()
+        assert run(written, "backup", tmp_path / "b.tar.gz").exit_code == 0
+        assert running.is_dir()
+    assert list(tmp_path.glob(".draft-*")) == []
+
+
+def test_a_long_one_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moments = iter([None] * 3)
+    monkeypatch.setattr(archives, "time", Mock(sleep=lambda _: next(moments), time=time.time))
+    (tmp_path / "database.sqlite3").write_bytes(b"x" * 1_230_000)
+    with pytest.raises(StopIteration):
+        archives._tell_progress(tmp_path)
+    assert capsys.readouterr().err == "… database.sqlite3: 1.2 MB\n" * 3
+
+
+def test_a_backup_is_not_denied_when_an_older_one_can_not_be_removed(
+    written: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(written.instance_path, "backups")
+    (folder / "groundwork-20250101T000000Z.tar.gz").mkdir(parents=True)  # a folder: no unlink() removes it, not root's
+    made = run(written, "backup", "--keep", 1)
+    (complete,) = (file for file in folder.iterdir() if file.is_file())
+    assert made.exit_code == 2
+    assert made.output.endswith(f". {complete} is complete.\n")
+    assert manifest(complete)["rows"]["tries"] == 3
+
+
+def test_root_makes_no_backup_of_what_is_another_users(written: Flask, tmp_path: Path) -> None:
+    refused = as_root_of_anothers(written, "backup", tmp_path / "b.tar.gz")
+    assert "Run this as its user: sudo -u '#65534' …. Nothing was changed." in refused.output

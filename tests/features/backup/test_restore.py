@@ -1,7 +1,8 @@
 """`flask restore`: what comes back, what is kept, and what is refused before anything is changed."""
 
 import json
-import os
+import signal
+import sqlite3
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,17 @@ import pytest
 from flask import Flask
 
 from app.extensions import cache
-from tests.features.backup.conftest import add_rows, manifest, members, rows, run, upload, write_archive
+from app.extras.backup import sqlite
+from tests.features.backup.conftest import (
+    add_rows,
+    as_root_of_anothers,
+    manifest,
+    members,
+    rows,
+    run,
+    upload,
+    write_archive,
+)
 
 
 def test_rows_and_uploads_come_back_into_an_empty_folder(make_app: Callable[..., Flask], archive: Path) -> None:
@@ -23,8 +34,9 @@ def test_rows_and_uploads_come_back_into_an_empty_folder(make_app: Callable[...,
 
 def test_it_says_how_old_it_is_and_how_long_it_took(make_app: Callable[..., Flask], archive: Path) -> None:
     restored = run(make_app(DATABASE_URL="sqlite:///new.db"), "restore", archive)
-    assert f"All as of {manifest(archive)['time']}, 0:00:0" in restored.output
-    assert ", in 0." in restored.output
+    assert f"All is as of {manifest(archive)['time']}, 0:00:0" in restored.output
+    assert "ago: 4 rows in " in restored.output
+    assert "Restored in 0." in restored.output
     assert "Next: flask db upgrade" in restored.output
 
 
@@ -130,9 +142,75 @@ def test_a_damaged_database_is_named_with_the_way_out(make_app: Callable[..., Fl
     assert rows(app) == 3
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another one's owner")
 def test_root_does_not_restore_what_the_server_could_not_write(written: Flask, archive: Path) -> None:
-    os.chown(written.instance_path, 65534, 65534)
-    refused = run(written, "restore", archive, "--force")
-    assert refused.exit_code == 2
-    assert "sudo -u '#65534'" in refused.output
+    refused = as_root_of_anothers(written, "restore", archive, "--force")
+    assert "Run this as its user: sudo -u '#65534' …. Nothing was changed." in refused.output
+
+
+def test_a_restore_that_fails_says_what_it_has_changed_and_what_is_kept(
+    written: Flask, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    add_rows(written, 1)
+    monkeypatch.setattr(sqlite, "put_back", full)
+    failed = run(written, "restore", archive, "--force")
+    assert (failed.exit_code, rows(written)) == (2, 4)
+    (kept,) = Path(written.instance_path, "backups").iterdir()
+    assert failed.output.endswith(
+        f"No space left on device. {kept} is complete. The database is as it was; uploads may have been added.\n"
+    )
+
+
+def test_a_restore_whose_uploads_do_not_fit_does_not_say_that_nothing_was_changed(
+    make_app: Callable[..., Flask], archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    app = make_app(DATABASE_URL="sqlite:///new.db")
+    monkeypatch.setattr("shutil.move", full)
+    failed = run(app, "restore", archive)
+    assert failed.exit_code == 2
+    assert failed.output.endswith(" device. The database is as it was; uploads may have been added.\n")
+
+
+def test_a_restore_that_has_replaced_the_database_says_so_whatever_comes_after(
+    written: Flask, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    add_rows(written, 1)
+    monkeypatch.setattr(cache, "clear", full)
+    failed = run(written, "restore", archive, "--force")
+    assert (failed.exit_code, rows(written)) == (2, 3)
+    assert failed.output.endswith(" is complete. The database and the uploads are restored.\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ended_while_it_replaces_the_database_it_finishes(
+    written: Flask, archive: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    put_back = sqlite.put_back
+
+    def meanwhile(file: Path) -> None:
+        put_back(file)
+        signal.raise_signal(number)
+
+    add_rows(written, 1)
+    monkeypatch.setattr(sqlite, "put_back", meanwhile)
+    restored = run(written, "restore", archive, "--force")
+    assert (restored.exit_code, rows(written)) == (0, 3), restored.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ended_before_that_it_has_changed_nothing(
+    written: Flask, archive: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("app.extras.backup.archive.read", lambda *_: signal.raise_signal(number))
+    add_rows(written, 1)
+    ended = run(written, "restore", archive, "--force")
+    assert (ended.exit_code, rows(written)) == (2, 4)
+    assert ended.output == "Error: Ended from outside. Nothing was changed.\n"

@@ -56,6 +56,13 @@ def test_a_running_server_has_the_restored_rows_at_once_and_refuses_nobody(tmp_p
     assert written(f"sqlite:///{tmp_path}/app.db").keys() == saved.keys() | {100, 101, 102, 103}
 
 
+def test_exit_code_1_may_mean_that_there_is_no_backup_so_systemd_takes_it_for_a_failure(tmp_path: Path) -> None:
+    failed = run(tmp_path, "backup", tmp_path / "b.tar.gz", PORT="none")
+    assert (failed.returncode, (tmp_path / "b.tar.gz").exists()) == (1, False)
+    unit = (ROOT / "deploy/systemd/groundwork-backup.service").read_text()
+    assert "\nSuccessExitStatus" not in unit
+
+
 @disks.NEEDS_ROOT
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(

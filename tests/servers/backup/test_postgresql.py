@@ -81,7 +81,7 @@ def test_a_restore_brings_back_the_rows_and_takes_later_tables_away(
         connection.execute(text("DROP TABLE later"))
 
 
-def test_a_restore_that_fails_half_way_changes_nothing(
+def test_a_restore_that_fails_half_way_leaves_the_database_as_it_was(
     engine: Engine, settings: dict[str, str], tmp_path: Path
 ) -> None:
     assert run(tmp_path, "backup", tmp_path / "b.tar.gz", **settings).returncode == 0
@@ -93,7 +93,9 @@ def test_a_restore_that_fails_half_way_changes_nothing(
     try:
         failed = run(tmp_path, "restore", "--force", tmp_path / "b.tar.gz", **settings)
         assert failed.returncode == 2
-        assert failed.stderr.endswith("Nothing was changed.\n")
+        (kept,) = tmp_path.glob("backups/before-restore-*.tar.gz")
+        as_it_was = "The database is as it was; uploads may have been added.\n"
+        assert failed.stderr.endswith(f"{kept} is complete. {as_it_was}")
         assert keys(engine) == ["early", "late"]
     finally:
         with engine.connect() as connection:
