@@ -1,9 +1,11 @@
-"""What Gunicorn's gthread worker leaves open, mended from outside: three places, each with a test that needs it.
+"""What Gunicorn's gthread worker leaves open, mended from outside: four places, each with a test that needs it.
 
 Written against Gunicorn 27.0 and pinned by the lock file; `mend()` is called by gunicorn.conf.py before workers exist.
 """
 
+import functools
 import logging
+import selectors
 import socket
 import struct
 import time
@@ -26,6 +28,7 @@ def mend() -> None:
     gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = SILENT_CONNECTION
     gunicorn.workers.gthread.ThreadWorker.worker_connections = property(_room_for, _note_a_start)
     gunicorn.workers.gthread.TConn.close = _close
+    gunicorn.workers.gthread.ThreadWorker.finish_request = _finish_request
     logging.getLogger("gunicorn.error").addFilter(_is_not_about_silence)
 
 
@@ -59,6 +62,24 @@ def _room_for(worker: Any) -> int:
 def _note_a_start(worker: Any, _: int) -> None:
     """The stock worker sets its limit once, when it is made."""
     worker.not_full_at = time.monotonic()
+
+
+_stock_finish_request = gunicorn.workers.gthread.ThreadWorker.finish_request
+
+
+def _finish_request(worker: Any, connection: Any, future: Any) -> None:
+    """A leaving worker lets a connection that has said nothing yet speak. The stock one closes it, and a busy nginx has
+    just connected: its POST was a 502.
+    """
+    gthread = gunicorn.workers.gthread
+    if not worker.alive and not future.cancelled() and not future.exception() and future.result() is gthread._DEFER:
+        connection.sock.setblocking(False)
+        connection.timeout = time.monotonic() + gthread.STOP_KEEPALIVE_LINGER
+        worker.pending_conns.appendleft(connection)  # before those that may stay for longer
+        speaks = functools.partial(worker.on_pending_socket_readable, connection)
+        worker.poller.register(connection.sock, selectors.EVENT_READ, speaks)
+    else:
+        _stock_finish_request(worker, connection, future)
 
 
 def _close(connection: Any, graceful: bool = False) -> None:
