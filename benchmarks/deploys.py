@@ -98,12 +98,15 @@ def main() -> int:
             deadline = time.monotonic() + 300
             while load.result.answered < arguments.requests and time.monotonic() < deadline:
                 time.sleep(0.2)
+        errors = proxy.errors()
         with contextlib.closing(sqlite3.connect(site.base / "shared/instance/app.db")) as database:
             (rows,) = database.execute("SELECT count(*) FROM benchmark_entries").fetchone()
     acknowledged = load.result.methods["POST"]
     lost = acknowledged != rows
     print(f"{acknowledged} writes acknowledged, {rows} in the database")
     print(f"{wrong} steps went wrong: {load.result} (bar: 0 failed)")
+    if load.result.failed:
+        print(errors[-4000:])
     return 1 if wrong or lost or load.result.failed else 0
 
 

@@ -14,21 +14,14 @@ change() { # change TEXT COMMAND...
   [ -n "${dry_run:-}" ] || "$@" || fail "this failed: $text. The reason is above."
 }
 
-put() { # put TARGET MODE [OWNER]: what is in $draft. Returns 1 when TARGET has it already
+put() { # put TARGET MODE: what is in $draft, as root's. Returns 1 when TARGET has it already
   if cmp -s "$draft" "$1"; then return 1; fi
   change "write $1" write "$@"
 }
 
 write() { # at once, so that nobody reads half of it
-  mkdir -p "${1%/*}" && install -m "$2" -o "${3:-root}" -g "$(id -gn "${3:-root}")" "$draft" "$1.new" && mv -f "$1.new" "$1"
+  mkdir -p "${1%/*}" && install -m "$2" "$draft" "$1.new" && mv -f "$1.new" "$1"
 }
-
-own() { # own FOLDER USER GROUP MODE
-  [ ! -L "$1" ] || fail "$1 is a link. Let a real folder be there, and mount the other disk on it."
-  [ "$(stat -c '%U %G %a' "$1" 2>/dev/null)" = "$2 $3 $4" ] || change "let $1 belong to $2:$3, mode $4" make_folder "$@"
-}
-
-make_folder() { mkdir -p "$1" && chown "$2:$3" "$1" && chmod "$4" "$1"; }
 
 take_away() { # take_away PATH...: files, links, and folders that are empty then
   local path

@@ -8,6 +8,7 @@
 #   --archive FILE       instead of git: a .tar or .tar.gz of the code; - reads it from the standard input
 #   --keep N             earlier releases that stay for scripts/rollback.sh (default 5)
 #   --allow-destructive  migrate even where the running release may need what is removed
+#   --as-root            where nobody but root exists, as in a container: root deploys, and root serves
 #   --dry-run            say what would happen
 #   -h, --help           this text
 #
@@ -15,19 +16,17 @@
 # Exit codes: 0 deployed, 1 not deployed and nothing changed for visitors, 2 wrong options.
 set -euo pipefail
 self=$(readlink -f "$0")
-here=$(dirname "$self")
 folder=$PWD
-cd "$here/.."
-. scripts/project.sh
-. scripts/handover.sh
+cd "$(dirname "$self")/.."
 . scripts/releases.sh
 umask 027 # the database and the logs are nobody else's
 
-ref=HEAD repository=$PWD archive="" keep=5 allow_destructive="" dry_run="" target=""
+ref=HEAD repository=$PWD archive="" keep=5 allow_destructive="" as_root="" dry_run="" target=""
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage ;;
     --allow-destructive) allow_destructive=yes ;;
+    --as-root) as_root=yes ;;
     --dry-run) dry_run=yes ;;
     --ref | --repository | --archive | --keep)
       [ $# -ge 2 ] || fail "$1 needs a value (see --help)."
@@ -43,16 +42,16 @@ while [ $# -gt 0 ]; do
   shift
 done
 case $keep in "" | *[!0-9]*) fail "--keep takes a whole number, not $keep." ;; esac
-[ -n "$target" ] || { say "${self##*/}: name the site's folder, for example: $self /srv/groundwork"; exit 2; }
-from_here() { case $1 in /* | - | *://* | *@*:*) printf '%s' "$1" ;; *) printf '%s' "$folder/$1" ;; esac; }
+open_base "$target"
+[ "$(id -u)" != 0 ] || [ -n "$as_root" ] ||
+  fail "the site would run as root. Give $base to a user, and deploy as that one: chown -R USER $base; sudo -u USER $self …   (--as-root overrules this)"
 [ -z "$archive" ] || archive=$(from_here "$archive")
 repository=$(from_here "$repository")
-open_base "$(from_here "$target")"
 
 # --- what each step does ------------------------------------------------------------------------
 
 name_release() { # sets $id and, for git, $commit; an archive from the standard input is kept in $archive
-  local suffix
+  local suffix git_folder
   if [ -n "$archive" ]; then
     if [ "$archive" = - ]; then
       archive=$(mktemp)
@@ -71,8 +70,12 @@ name_release() { # sets $id and, for git, $commit; an archive from the standard 
       [ "$ref" != HEAD ] || ref=refs/deploy/HEAD
       repository="$base/repository.git"
     fi
-    git -C "$repository" rev-parse --git-dir >/dev/null 2>&1 || fail "$repository is no git repository. Name one with --repository, or deploy --archive FILE."
+    git_folder=$(git -C "$repository" rev-parse --absolute-git-dir) ||
+      fail "git can not read $repository; its reason is above. Name a repository with --repository, or deploy --archive FILE."
     commit=$(git -C "$repository" rev-parse --verify --quiet "$ref^{commit}") || fail "$repository has no commit, tag or branch $ref."
+    # A folder that only happens to lie in a repository has git's consent too. One that belongs to it is meant.
+    [ -n "$(git -C "$repository" ls-tree --name-only "$commit" wsgi.py)" ] ||
+      fail "$repository belongs to $git_folder, whose $ref has no wsgi.py for this folder. Name a repository with --repository, or deploy --archive FILE."
     suffix=$(printf '%.8s' "$commit")
   fi
   id=$(date -u +%Y%m%d-%H%M%S)-$suffix
@@ -80,13 +83,17 @@ name_release() { # sets $id and, for git, $commit; an archive from the standard 
 }
 
 fetch() {
+  local packed
   mkdir -p "$release" "$base/shared/instance"
   chmod o+x "$base/shared" # a web server's way to static files and uploads; docs/nginx.md opens those two
   [ -e "$base/shared/.env" ] || (umask 077 && : >"$base/shared/.env")
   if [ -n "$archive" ]; then
     tar -xf "$archive" --no-same-owner -C "$release" || fail "the archive can not be unpacked; the reason is above."
-    if [ ! -e "$release/wsgi.py" ] && [ -e "$(echo "$release"/*/wsgi.py)" ]; then # all in one folder, as others pack it
-      mv "$release"/* "$release.unpacked" && rmdir "$release" && mv "$release.unpacked" "$release"
+    packed=("$release"/*/wsgi.py)
+    if [ ! -e "$release/wsgi.py" ] && [ -e "${packed[0]}" ] && [ ${#packed[@]} = 1 ]; then # all in one folder, as others pack it
+      mv "${packed[0]%/*}" "$release.unpacked"
+      rm -rf "$release" # .DS_Store, pax_global_header
+      mv "$release.unpacked" "$release"
     fi
   else
     git -C "$repository" archive "$commit" | tar -x -C "$release"
@@ -98,7 +105,11 @@ fetch() {
   printf '%s\n' "$id" >"$release/RELEASE"
 }
 
-check() { # imports, settings, and the deployment checklist where the release has one
+check() { # the socket, imports, settings, and the deployment checklist where the release has one
+  if [ -z "$unit" ] && find_server && [ -n "$server" ]; then
+    can_hand_over "$server"
+    keeps_its_address "$server" "$base/current/scripts"
+  fi
   "$VENV/bin/python" -m flask --app wsgi settings show >/dev/null || fail "the release does not import, or its settings are wrong; the reason is above."
   if "$VENV/bin/python" -m flask --app wsgi doctor --help >/dev/null 2>&1; then
     "$VENV/bin/python" -m flask --app wsgi doctor --fail-on fail >&2 || fail "flask doctor found a fault; the remedy is above."
@@ -140,6 +151,7 @@ finish() { # whatever ended the deploy: no lock and no half release stays
 lock_base "deploys ${archive:-$ref}"
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
+mend_current
 
 progress "1/7 fetch …"
 name_release
@@ -158,7 +170,7 @@ progress "6/7 switch …"
 cd "$base"
 trap '' INT TERM HUP PIPE # a switch is finished or taken back, which takes a minute at most
 switching=yes
-switch_to "$id" || { switching=""; fail "the release did not serve as it should; see $(log_hint)"; }
+switch_to "$id" || { switching=""; fail "the switch failed; the reason is above, or in $(log_hint)"; }
 record "$id" "deployed"
 progress "7/7 clean up: $keep earlier releases stay …"
 prune "$keep" || say "An earlier release could not be removed; the reason is above."

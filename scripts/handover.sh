@@ -1,26 +1,39 @@
 # shellcheck shell=bash
 # The listening socket goes from a running Gunicorn master to a new one, without losing a request. Sourced after project.sh.
 
+can_hand_over() { # can_hand_over PID_FILE: or a message
+  case $1 in *.gunicorn.pid) ;; *) fail "only Gunicorn hands its socket over. Stop this server with scripts/stop.sh, then start or deploy anew." ;; esac
+}
+
+keeps_its_address() { # keeps_its_address PID_FILE SCRIPTS: .env asks for the socket that is there, or a message
+  [ "$(cat "${1%.*.pid}.listed" 2>/dev/null)" = "$(listed_address)" ] ||
+    fail "HOST or PORT in .env has changed since the start, and the socket stays as it is. Take that back, or run $2/stop.sh and $2/start.sh -d."
+}
+
+settle() { # settle PID_FILE: when an earlier hand-over was cut off, one master stays. Sets $old to it
+  local file
+  if old=$(cat "$1") && [ "$(cat "$1.leaving" 2>/dev/null)" = "$old" ]; then # it is draining, and its place is taken
+    wait_until_gone "$old" 45 || true
+    sleep 2 # until its successor has given the file its name
+    old=$(cat "$1")
+  fi
+  successor_file="$1.2" new="" handed_over=""
+  for file in "$1.successor" "$1.2"; do # one that boots, or serves; it would take the place of the next
+    if serves "$file" && [ "$(cat "$file")" != "$old" ]; then new=$(cat "$file"); fi
+  done
+  take_back
+  new=""
+}
+
 # hand_over PID_FILE RELEASE PROVE...: the master that PID_FILE names starts its successor on the same socket (USR2), from
 # the folder RELEASE, or from its own if that is empty. When the successor has workers and `PROVE... PID` succeeds, the
 # old one finishes its requests and leaves; else the new one does, and 1 is returned. Sets $old and $new.
 hand_over() {
   local pid_file=$1 release=$2 tenths=50 ends=$((SECONDS + 30)) begun
-  rm -f "$1.release" "$1.successor"
-  if old=$(cat "$1") && [ "$(cat "$1.leaving" 2>/dev/null)" = "$old" ]; then # it is draining, and its place is taken
-    wait_until_gone "$old" 45 || true
-    sleep 2 # until its successor has given the file its name
-  fi
-  successor_file="$1.2"
+  settle "$1"
   shift 2
-  old=$(cat "$pid_file") new="" handed_over=""
   [ "$old" != 1 ] || fail "Gunicorn is process 1 of this container, which ends with it. Containers roll: start a new one, then stop this one."
   command -v pgrep >/dev/null || fail "pgrep is missing. Debian: apt-get install procps"
-  if serves "$successor_file"; then # left over from a hand-over that was cut off; it would take the place of ours
-    new=$(cat "$successor_file")
-  fi
-  take_back
-  new=""
   [ -z "$release" ] || printf '%s\n' "$release" >"$pid_file.release" # gunicorn.conf.py reads it
   kill -USR2 "$old"
   until new=$(cat "$successor_file" 2>/dev/null) && [ -n "$new" ] && pgrep -P "$new" >/dev/null; do

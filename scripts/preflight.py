@@ -2,8 +2,9 @@
 
     python scripts/preflight.py                 boot a copy of the code here; exit 0 when it is ready, 1 with the reason
     python scripts/preflight.py --wait PID --address FILE    wait until the server PID answers /ready there
+    python scripts/preflight.py --address FILE               print which release answers there, ready or not
 
-With --version ID, it is this release that must answer.
+With --version ID, it is this release that must be ready.
 
 Needs only the standard library, because what it looks at may be what is broken. The copy serves only: nothing migrates.
 """
@@ -18,9 +19,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 30.0  # seconds for a boot
+PASSING = {"database: does not answer"}  # of app/platform/health.py's problems, what may be over a moment later
+
+
+class NotReadyError(Exception):
+    """With the reason. Asking again may help."""
+
+
+class RefusalError(NotReadyError):
+    """It runs, and says itself why it is not ready: no use to ask again."""
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -34,8 +45,8 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask_ready(host: str, port: int, version: str | None) -> str | None:
-    """None when ready and of this version, if one is named; else the reason. `host` may be unix:/path."""
+def ask(host: str, port: int) -> tuple[int, dict[str, Any]]:
+    """Status and body of /ready; raises NotReadyError when nothing like that is answered. `host` may be unix:/path."""
     if host.startswith("unix:"):
         connection: http.client.HTTPConnection = UnixConnection(host.removeprefix("unix:"))
     else:
@@ -44,34 +55,40 @@ def ask_ready(host: str, port: int, version: str | None) -> str | None:
     try:
         connection.request("GET", "/ready", headers={"Connection": "close"})
         response = connection.getresponse()
-        body = json.loads(response.read())
-        if version and body.get("version") != version:
-            return f"release {body.get('version')} answers, not {version}"
-        if response.status == 200:
-            return None
-        return f"/ready answers {response.status}: {'; '.join(body.get('problems', []))}"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"no answer ({error})"
+        return response.status, dict(json.loads(response.read()))
+    except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
+        raise NotReadyError(f"no answer ({error})") from error
     finally:
         connection.close()
 
 
-def wait_until_ready(
-    host: str, port: int, alive: "subprocess.Popen[bytes] | int", version: str | None = None
-) -> str | None:
-    """None when ready, else the last reason: after PATIENCE, or at once when the process is gone."""
+def check_ready(host: str, port: int, version: str | None) -> None:
+    """Raises NotReadyError, unless it is ready and of this version, if one is named."""
+    status, body = ask(host, port)
+    if version and body.get("version") != version:
+        raise NotReadyError(f"release {body.get('version')} answers, not {version}")
+    if status != 200:
+        problems = body.get("problems", [])
+        reason = f"/ready answers {status}: {'; '.join(problems)}"
+        raise NotReadyError(reason) if PASSING.intersection(problems) else RefusalError(reason)
+
+
+def wait_until_ready(host: str, port: int, server: "subprocess.Popen[bytes] | int", version: str | None = None) -> None:
+    """Raises NotReadyError with the last reason: after PATIENCE, or as soon as there is no more hope."""
     deadline = time.monotonic() + PATIENCE
-    reason: str | None = "never asked"
-    while time.monotonic() < deadline:
-        reason = ask_ready(host, port, version)
-        if is_gone(alive):
-            return "the process ended"  # also when another server answers on this address
+    while True:
+        reason = None
+        try:
+            check_ready(host, port, version)
+        except NotReadyError as error:
+            reason = error
+        if is_gone(server):
+            raise NotReadyError("the process ended")  # also when another server answers on this address
         if reason is None:
-            return None
-        if "/ready answers" in reason and "does not answer" not in reason:
-            return reason  # it runs, and says itself why it is not ready
+            return
+        if isinstance(reason, RefusalError) or time.monotonic() >= deadline:
+            raise reason
         time.sleep(0.1)
-    return reason
 
 
 def is_gone(process: "subprocess.Popen[bytes] | int") -> bool:
@@ -84,7 +101,8 @@ def is_gone(process: "subprocess.Popen[bytes] | int") -> bool:
     return process.poll() is not None
 
 
-def boot_copy(version: str | None) -> int:
+def boot_copy(version: str | None) -> None:
+    """Raises NotReadyError, after it has printed what the copy said."""
     with socket.socket() as listener, tempfile.TemporaryFile() as output:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -98,10 +116,13 @@ def boot_copy(version: str | None) -> int:
             stderr=subprocess.STDOUT,
             env={**os.environ, "HOST": "127.0.0.1"},
         )
+        reason = None
         try:
             port = listener.getsockname()[1]
-            # Only the copy answers here, so a wrong version is final.
-            reason = wait_until_ready("127.0.0.1", port, process) or ask_ready("127.0.0.1", port, version)
+            wait_until_ready("127.0.0.1", port, process)
+            check_ready("127.0.0.1", port, version)  # only the copy answers here, so a wrong version is final
+        except NotReadyError as error:
+            reason = error
         finally:
             process.terminate()
             try:
@@ -109,21 +130,16 @@ def boot_copy(version: str | None) -> int:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        if reason is None:
-            return 0
-        output.seek(0)
-        text = output.read().decode(errors="replace").strip().splitlines()
-        print("\n".join(line for line in text if '"level":"info"' not in line)[-3000:], file=sys.stderr)
-        print(f"preflight: the code on disk is not fit to serve: {reason}", file=sys.stderr)
-        return 1
+        if reason:
+            output.seek(0)
+            text = output.read().decode(errors="replace").strip().splitlines()
+            print("\n".join(line for line in text if '"level":"info"' not in line)[-3000:], file=sys.stderr)
+            raise reason
 
 
-def wait_for_server(pid: int, address: Path, version: str | None) -> int:
-    host, port = address.read_text(encoding="utf-8").split()
-    if reason := wait_until_ready(host, int(port), pid, version):
-        print(f"the server {pid} is not ready: {reason}", file=sys.stderr)
-        return 1
-    return 0
+def read_address(file: Path) -> tuple[str, int]:
+    host, port = file.read_text(encoding="utf-8").rsplit(maxsplit=1)
+    return host, int(port)
 
 
 def main() -> int:
@@ -132,9 +148,20 @@ def main() -> int:
     parser.add_argument("--address", type=Path, metavar="FILE", help="host and port, as instance/run/8080.address")
     parser.add_argument("--version", metavar="ID", help="the release that has to answer")
     arguments = parser.parse_args()
-    if arguments.wait:
-        return wait_for_server(arguments.wait, arguments.address, arguments.version)
-    return boot_copy(arguments.version)
+    failed = "preflight: the code on disk is not fit to serve"
+    try:
+        if arguments.wait:
+            failed = f"the server {arguments.wait} is not ready"
+            wait_until_ready(*read_address(arguments.address), arguments.wait, arguments.version)
+        elif arguments.address:
+            failed = "nobody says which release serves"
+            print(ask(*read_address(arguments.address))[1].get("version"))
+        else:
+            boot_copy(arguments.version)
+    except NotReadyError as reason:
+        print(f"{failed}: {reason}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

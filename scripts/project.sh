@@ -26,16 +26,18 @@ wrong_option() {
 # --- locks --------------------------------------------------------------------------------------
 # A symbolic link that names its holder: made at once or not at all, and never without the name.
 
-take_lock() { # take_lock PATH WHAT: waits for another script that holds it; given back when this one ends
-  local holder waited=0
-  until ln -s "$$" "$1" 2>/dev/null; do
+take_lock() { # take_lock PATH WHAT [SECONDS]: waits for another script that holds it; given back when this one ends
+  local holder waited=0 longest=${3:-600}
+  # The number of this very shell: a subshell goes on with its work when the script around it is killed.
+  until ln -s "${BASHPID:-$(exec sh -c 'echo $PPID')}" "$1" 2>/dev/null; do
     holder=$(readlink "$1" 2>/dev/null || true)
     if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
       remove_stale_lock "$1" "$holder"
       continue
     fi
     [ -L "$1" ] || [ "$waited" -lt 3 ] || fail "$1 can not be made. Is its folder writable?"
-    [ "$waited" -lt 600 ] || fail "process $holder holds $1 for 10 minutes. If it does not run: rm $1"
+    [ "$waited" -lt "$longest" ] ||
+      fail "process ${holder:-?} holds $1 for $longest s${holder:+: $(command_line "$holder")}. Wait for it; if it is something else: rm $1"
     [ "$waited" -ne 1 ] || say "Waiting for process ${holder:-?}, which $2 …"
     sleep 1
     waited=$((waited + 1))
@@ -110,6 +112,8 @@ install_environment() {
   if command -v uv >/dev/null 2>&1; then
     ( # uv does not read pip's configuration: an index or a mirror that the user set there counts here too
       eval "$("$VENV/bin/python" scripts/pip_index.py)"
+      # Not linked to root's cache: who is given the environment later would be given the cache, too.
+      [ "$(id -u)" != 0 ] || export UV_LINK_MODE=copy
       # Compiled here, as pip does: where Python may write no bytecode, each start would compile for a second.
       exec uv pip install --quiet --compile-bytecode --python "$VENV/bin/python" --require-hashes "${requirements[@]}"
     ) >"$log" 2>&1 || environment_failed "$log" "$made"
@@ -140,6 +144,10 @@ setting() { # setting NAME DEFAULT: of the environment or .env, read alone: a fa
 print(os.environ.get(sys.argv[1]) or dotenv_values(".env").get(sys.argv[1]) or sys.argv[2])' "$1" "$2"
 }
 
+host_and_port() { # host_and_port ADDRESS: as an .address file has it: 127.0.0.1 8080, or unix:/run/web.sock 0
+  case $1 in unix:*) printf '%s 0\n' "$1" ;; *) printf '%s %s\n' "${1%:*}" "${1##*:}" ;; esac
+}
+
 listed_address() { # HOST and PORT as .env has them now
   "$VENV/bin/python" -c 'from dotenv import dotenv_values; listed = dotenv_values(".env")
 print(listed.get("HOST"), listed.get("PORT"))'
@@ -158,26 +166,31 @@ is_running() { # false for a zombie too, which only waits for its parent to ask 
 }
 
 serves() { # serves PID_FILE: its process runs and is the server that was given this file, not a later one with its number
-  local pid
+  local pid given=${1%.2}
   pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && is_running "$pid" || return 1
-  case $(command_line "$pid") in *"${1%.2}"*) ;; *) return 1 ;; esac
+  case $(command_line "$pid") in *"${given%.successor}"*) ;; *) return 1 ;; esac
 }
 
 command_line() { # ps writes question marks for letters that the locale does not know
   tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null || ps -ww -o args= -p "$1"
 }
 
-one_pid_file() { # one_pid_file RUN_FOLDER [PORT]: the server that is meant, or a message; files of dead ones are removed
-  local file found=""
+pid_files() { # pid_files RUN_FOLDER [PORT]: of the servers that run, one per line; those of dead ones are removed
+  local file
   for file in "$1"/*.pid; do
     case ${file##*/} in "${2:-}".*.pid) ;; *) [ -z "${2:-}" ] || continue ;; esac
     [ -f "$file" ] || continue
-    if serves "$file"; then found+="$file"$'\n'; else rm -f "$file" "$file.2"; fi
+    if serves "$file"; then printf '%s\n' "$file"; else rm -f "$file" "$file.2"; fi
   done
-  case "$(printf '%s' "$found" | grep -c .)" in
-    0) fail "no server of this folder is running${2:+ on port $2}. (Looked in $1)" ;;
-    1) printf '%s' "$found" ;;
-    *) fail "several servers are running; say which with -p PORT: $(printf '%s' "$found" | sed 's|.*/run/||' | tr '\n' ' ')" ;;
+}
+
+one_pid_file() { # one_pid_file RUN_FOLDER [PORT]: the server that is meant, or a message
+  local found
+  found=$(pid_files "$@")
+  case $found in
+    "") fail "no server of this folder is running${2:+ on port $2}. (Looked in $1)" ;;
+    *$'\n'*) fail "several servers are running; say which with -p PORT: $(printf '%s\n' "$found" | sed 's|.*/run/||' | tr '\n' ' ')" ;;
+    *) printf '%s\n' "$found" ;;
   esac
 }
 

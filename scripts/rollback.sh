@@ -9,11 +9,8 @@
 # Exit codes: 0 the earlier release serves, 1 it does not and the current one keeps serving, 2 wrong options.
 set -euo pipefail
 self=$(readlink -f "$0")
-here=$(dirname "$self")
 folder=$PWD
-cd "$here/.."
-. scripts/project.sh
-. scripts/handover.sh
+cd "$(dirname "$self")/.."
 . scripts/releases.sh
 
 target="" id="" list=""
@@ -26,13 +23,17 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ -n "$target" ] || { say "${self##*/}: name the site's folder, for example: $self /srv/groundwork"; exit 2; }
-case $target in /*) ;; *) target=$folder/$target ;; esac
 open_base "$target"
 
 if [ -n "$list" ]; then
-  deployed | while read -r release; do
-    printf '%s  %s%s\n' "$release" "$(cat "$base/releases/$release/.deployed")" "$([ "$release" != "$(current_id)" ] || printf '  current')"
+  current=$(current_id || true)
+  serving=$(serving_id || true)
+  { deployed; [ ! -e "$base/releases/$serving/RELEASE" ] || printf '%s\n' "$serving"; } | sort -u | while read -r release; do
+    since=$(cat "$base/releases/$release/.deployed" 2>/dev/null || printf 'not listed yet      ')
+    mark=""
+    if [ "$release" = "$current" ]; then mark="  current"; fi
+    if [ "$release" = "$serving" ] && [ "$serving" != "$current" ]; then mark="  serves, the next deploy or rollback makes it current"; fi
+    printf '%s  %s%s\n' "$release" "$since" "$mark"
   done
   exit 0
 fi
@@ -40,6 +41,7 @@ fi
 lock_base "rolls back"
 trap 'rm -f "$base_lock"' EXIT
 trap 'exit 130' INT TERM HUP
+mend_current
 current=$(current_id) || fail "nothing is deployed in $base."
 [ -n "$id" ] || id=$(wanted=$(deployed) && for id in $wanted; do [ -e "$base/releases/$id/.withdrawn" ] || printf '%s\n' "$id"; done |
   awk -v current="$current" '$0 < current' | tail -n 1)
@@ -52,7 +54,11 @@ progress "1/2 pre-flight: booting $id on a spare port …"
 preflight "$id" || fail "$id is not fit to serve; $current keeps serving."
 progress "2/2 switch …"
 trap '' INT TERM HUP PIPE # finished or taken back, which takes a minute at most
-switch_to "$id" || { record "$id" "rollback failed"; fail "$id did not serve as it should; $current keeps serving."; }
 touch "$base/releases/$current/.withdrawn" # no later rollback leads to it by itself
+switch_to "$id" || {
+  rm -f "$base/releases/$current/.withdrawn"
+  record "$id" "rollback failed"
+  fail "the switch failed; the reason is above, or in $(log_hint). $current keeps serving."
+}
 record "$id" "rolled back to"
 progress "$id serves. $current is still there: $base/current/scripts/rollback.sh $base $current"

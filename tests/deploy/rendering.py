@@ -4,6 +4,7 @@ The kernel tells of each file below a folder with rendered ones that was opened 
 file that is shipped but never read by a real server is found out (tests/deploy/test_every_file.py).
 """
 
+import atexit
 import subprocess
 import threading
 import time
@@ -46,6 +47,8 @@ def read_by_a_server() -> set[str]:
 def _watch(folder: Path) -> None:
     if folder in _watched:
         return
+    if not _watched:
+        atexit.register(end_watching)  # also of a benchmark
     _watched.add(folder)
     watcher = subprocess.Popen(
         ["inotifywait", "--monitor", "--event", "close_nowrite", "--format", "%w%f", str(folder)],

@@ -33,6 +33,10 @@ def downgrade():
 """
 
 
+def append(line: str) -> Callable[[str], str]:
+    return lambda text: f"{text}\n{line}\n"
+
+
 class Site:
     """`base` is the site's folder; the server listens on `unix_socket`, or on `port` if there is none."""
 
@@ -44,7 +48,7 @@ class Site:
         listen = f"HOST=unix:{unix_socket}\nTRUSTED_PROXIES=1" if unix_socket else f"HOST=127.0.0.1\nPORT={port}"
         (base / "shared").mkdir(parents=True)
         (base / "shared/.env").write_text(f"{listen}\nWORKERS=2\n", encoding="utf-8")
-        self._git("init", "--quiet", "--initial-branch=main")
+        self.git("init", "--quiet", "--initial-branch=main")
         self.commit("first")
 
     # --- what is in the repository ---------------------------------------------------------------
@@ -54,14 +58,14 @@ class Site:
         for name, change in changed.items():
             file = self.project.folder / f"{name.replace('__', '/')}.py"
             file.write_text(change(file.read_text(encoding="utf-8")), encoding="utf-8")
-        self._git("add", "--all")
-        self._git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", tag)
-        self._git("tag", tag)
+        self.git("add", "--all")
+        self.git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "-m", tag)
+        self.git("tag", tag)
         return tag
 
     def undo(self) -> None:
         """The next commit does not have what the last one changed."""
-        self._git("reset", "--quiet", "--hard", "HEAD~1")
+        self.git("reset", "--quiet", "--hard", "HEAD~1")
 
     def broken(self, tag: str, **changed: Callable[[str], str]) -> str:
         self.commit(tag, **changed)
@@ -76,8 +80,9 @@ class Site:
         (versions / "20991231_ffffffffffff_next.py").write_text(text, encoding="utf-8")
         return self.broken(tag)
 
-    def _git(self, *arguments: str) -> str:
-        command = ["git", "-C", str(self.project.folder), *arguments]
+    def git(self, *arguments: str, folder: Path | None = None) -> str:
+        """In the repository, or in another folder."""
+        command = ["git", "-C", str(folder or self.project.folder), *arguments]
         return subprocess.run(
             command, env=self.environment, check=True, capture_output=True, text=True, timeout=60
         ).stdout
@@ -85,17 +90,17 @@ class Site:
     # --- what an operator types ------------------------------------------------------------------
 
     def deploy(self, *options: str, **more: object) -> subprocess.CompletedProcess[str]:
-        return self._run("deploy.sh", *options, str(self.base), **more)
+        return self.run("deploy.sh", "--as-root", *options, str(self.base), **more)
 
     def rollback(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return self._run("rollback.sh", str(self.base), *options)
+        return self.run("rollback.sh", str(self.base), *options)
 
     def begin(self, *options: str) -> Running:
         """A deploy that the test does not wait for."""
-        command = [self.project.folder / "scripts/deploy.sh", *options, str(self.base)]
+        command = [self.project.folder / "scripts/deploy.sh", "--as-root", *options, str(self.base)]
         return Running(command, env=self.environment, cwd="/", start_new_session=True)
 
-    def _run(self, script: str, *options: str, **more: object) -> subprocess.CompletedProcess[str]:
+    def run(self, script: str, *options: str, **more: object) -> subprocess.CompletedProcess[str]:
         command = [str(self.project.folder / "scripts" / script), *options]
         return subprocess.run(
             command,
@@ -125,8 +130,12 @@ class Site:
     def releases(self) -> list[str]:
         return sorted(folder.name for folder in (self.base / "releases").iterdir())
 
+    @property
+    def run_folder(self) -> Path:
+        return self.base / "shared/instance/run"
+
     def masters(self) -> list[int]:
-        return [int(file.read_text()) for file in (self.base / "shared/instance/run").glob("*.pid")]
+        return [int(file.read_text()) for file in self.run_folder.glob("*.pid")]
 
     def stop(self) -> None:
         for master in self.masters():

@@ -4,33 +4,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.releases.site import Site
-from tests.servers.running import free_port, get, wait_until
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("releases")
-    made = Site(folder, folder / "sité with space", free_port())
-    first = made.deploy()
-    assert first.returncode == 0, first.stderr
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def unchanged(site: Site) -> Iterator[None]:
-    """Whatever the test does: the same release serves, no half one and no lock is left."""
-    before, releases = site.current, site.releases
-    yield
-    assert (site.current, site.releases) == (before, releases)
-    assert site.ready()["version"] == before
-    assert not os.path.lexists(site.base / "deploy.lock")
+from tests.deploy.releases.site import Site, append
+from tests.servers.running import get, wait_until
 
 
 def test_the_first_deploy_starts_the_site(site: Site) -> None:
@@ -53,10 +32,6 @@ def test_a_deploy_says_what_it_does_and_how_long_it_took(site: Site) -> None:
     assert site.ready()["version"] == site.current
     assert get(site.port, "/about")[2] == "said"
     assert f" {site.current} deployed by " in (site.base / "shared/deploys.log").read_text()
-
-
-def append(line: str) -> Callable[[str], str]:
-    return lambda text: f"{text}\n{line}\n"
 
 
 BROKEN = {

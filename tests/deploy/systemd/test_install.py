@@ -5,16 +5,9 @@ import http.client
 import pytest
 
 from tests.deploy.machine import BASE, VENV, Machine
+from tests.deploy.systemd.installing import NOTHING, SCRIPT, what_is_there
 from tests.deploy.systemd.site import UNITS
 from tests.servers.running import wait_until
-
-SCRIPT = f"{BASE}/current/scripts/install-service.sh"
-
-
-def what_is_there(machine: Machine) -> list[str]:
-    """Every file with its owner, mode and time of change, where the script could have been at work."""
-    listing = machine.run("find", "/etc", "/srv", "-printf", "%p %u %g %m %T@\\n")
-    return sorted(listing.splitlines())
 
 
 def test_a_dry_run_says_what_it_would_do_and_changes_nothing(untouched: Machine) -> None:
@@ -30,7 +23,7 @@ def test_a_second_run_has_nothing_to_do_and_restarts_nothing(fresh: Machine) -> 
     fresh.run(SCRIPT, BASE)
     before, serving = what_is_there(fresh), fresh.property("groundwork.service", "MainPID")
     said = fresh.run(SCRIPT, BASE)
-    assert said == "Nothing to do: groundwork is installed like this already.\n"
+    assert said == NOTHING
     assert fresh.property("groundwork.service", "MainPID") == serving
     assert what_is_there(fresh) == before
 
