@@ -26,6 +26,7 @@ EXAMPLES = {
     "http": ("80", r"\d{1,5}"),
     "https": ("443", r"\d{1,5}"),
     "port": ("8080", r"\d{1,5}"),
+    "title": ("Groundwork", r"[^<>&\s][^<>&\r\n]{0,60}"),
 }
 # A user stands where systemd or Apache expects one, a port only where something listens or is redirected to.
 _PATTERNS = {
@@ -35,13 +36,14 @@ _PATTERNS = {
     "https": r"(?<=listen )443\b|(?<=listen \[::\]:)443\b|(?<=^Listen )443\b|(?<=<VirtualHost \*:)443\b",
     "port": r"(?<=^ListenStream=0\.0\.0\.0:)8080\b|(?<=\bPORT=)8080\b|(?<=^http-socket = 127\.0\.0\.1:)8080\b",
     "name": r"\bgroundwork(?![a-z])",  # groundwork_auth, too
+    "title": r"Groundwork(?=</title>|</a>)",  # on the pages for nginx' own errors
 } | {
     option: re.escape(EXAMPLES[option][0]) + r"(?![\w-])"
     for option in ("base", "certificates", "run", "nginx", "logs", "acme", "domain", "group")
 }
 _ORDER = (
     *("user", "base", "certificates", "run", "nginx", "logs", "acme", "domain", "group"),
-    *("http", "https", "port", "name"),
+    *("http", "https", "port", "name", "title"),
 )
 
 
@@ -52,6 +54,7 @@ def render(text: str, **values: str) -> str:
             raise ValueError(f"--{option} {value!r} is not of the form {EXAMPLES[option][1]}")
     if name := values.get("name"):
         values = {"run": f"/run/{name}", "certificates": f"/etc/ssl/{name}", "nginx": f"/etc/nginx/{name}", **values}
+        values.setdefault("title", name.capitalize())
     pattern = "|".join(f"(?P<{option}>{_PATTERNS[option]})" for option in _ORDER)
 
     def replacement(match: re.Match[str]) -> str:

@@ -46,3 +46,11 @@ def test_a_value_that_would_need_quotes_is_refused(option: str, value: str) -> N
     assert refused.returncode == 2
     assert refused.stderr.startswith(f"render.py: --{option} {value!r} is not of the form")
     assert refused.stdout == ""
+
+
+def test_the_pages_for_errors_carry_the_name_of_the_application() -> None:
+    page = (ROOT / "deploy/nginx/pages/error.html").read_text(encoding="utf-8")
+    assert "Groundwork" not in (named := render(page, name="shop"))
+    assert named.count(">Shop<") == 1
+    assert named.count("· Shop</title>") == 1
+    assert render(page, name="shop", title="Über uns").count("Über uns") == 2
