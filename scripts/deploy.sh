@@ -44,7 +44,7 @@ done
 case $keep in "" | *[!0-9]*) fail "--keep takes a whole number, not $keep." ;; esac
 open_base "$target"
 [ "$(id -u)" != 0 ] || [ -n "$as_root" ] ||
-  fail "the site would run as root. Give $base to a user, and deploy as that one: chown -R USER $base; sudo -u USER $self …   (--as-root overrules this)"
+  fail "the site would run as root. Give $base to a user, and deploy as that one: chown -R USER $base; git archive HEAD | sudo -u USER $self --archive - $base   (--as-root overrules this)"
 [ -z "$archive" ] || archive=$(from_here "$archive")
 repository=$(from_here "$repository")
 
@@ -138,7 +138,7 @@ finish() { # whatever ended the deploy: no lock and no half release stays
   rm -f "$base_lock" ${received:+"$received"}
   if [ "$code" != 0 ]; then
     # Between the begin and the end of the switch, the release may be the one that serves.
-    if [ -n "$release" ] && [ -z "$switching" ]; then rm -rf "$release"; fi
+    if [ -n "$release" ] && [ -z "$switching" ]; then rm -rf "$release" "$release.unpacked"; fi
     [ ! -d "$base/shared" ] || record "${id:-?}" "failed"
     if [ -n "$switching" ]; then
       say "Look which release serves: ask /ready, and read $(log_hint)"

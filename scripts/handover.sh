@@ -1,22 +1,27 @@
 # shellcheck shell=bash
 # The listening socket goes from a running Gunicorn master to a new one, without losing a request. Sourced after project.sh.
 
-can_hand_over() { # can_hand_over PID_FILE: or a message
+can_hand_over() { # can_hand_over PID_FILE: fails with a message unless it is Gunicorn
   case $1 in *.gunicorn.pid) ;; *) fail "only Gunicorn hands its socket over. Stop this server with scripts/stop.sh, then start or deploy anew." ;; esac
 }
 
-keeps_its_address() { # keeps_its_address PID_FILE SCRIPTS: .env asks for the socket that is there, or a message
+keeps_its_address() { # keeps_its_address PID_FILE SCRIPTS: fails with a message unless .env asks for the socket that is there
   [ "$(cat "${1%.*.pid}.listed" 2>/dev/null)" = "$(listed_address)" ] ||
     fail "HOST or PORT in .env has changed since the start, and the socket stays as it is. Take that back, or run $2/stop.sh and $2/start.sh -d."
 }
 
 settle() { # settle PID_FILE: when an earlier hand-over was cut off, one master stays. Sets $old to it
-  local file
-  if old=$(cat "$1") && [ "$(cat "$1.leaving" 2>/dev/null)" = "$old" ]; then # it is draining, and its place is taken
-    wait_until_gone "$old" 45 || true
-    sleep 2 # until its successor has given the file its name
-    old=$(cat "$1")
+  local file leaving ends
+  leaving=$(cat "$1.leaving" 2>/dev/null || true)
+  if [ -n "$leaving" ] && [ "$(cat "$1" 2>/dev/null)" = "$leaving" ]; then # it is draining, and its place is taken
+    wait_until_gone "$leaving" 45 || kill -KILL "$leaving" 2>/dev/null || true
   fi
+  ends=$((SECONDS + 15)) # its successor gives the file its own name, a moment later
+  until old=$(cat "$1" 2>/dev/null) && [ -n "$old" ] && [ "$old" != "$leaving" ]; do
+    [ "$SECONDS" -lt "$ends" ] || fail "no server has written its number into $1. Run this again; if it stays so: scripts/stop.sh"
+    sleep 0.1
+  done
+  rm -f "$1.leaving"
   successor_file="$1.2" new="" handed_over=""
   for file in "$1.successor" "$1.2"; do # one that boots, or serves; it would take the place of the next
     if serves "$file" && [ "$(cat "$file")" != "$old" ]; then new=$(cat "$file"); fi

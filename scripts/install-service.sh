@@ -157,7 +157,7 @@ fi
 if [ -n "$domain" ]; then
   if ! has_setting TRUSTED_HOSTS=; then
     add_setting "TRUSTED_HOSTS=$domain" "other host names are refused"
-  elif ! has_setting "TRUSTED_HOSTS=.*$domain"; then
+  elif ! has_setting "TRUSTED_HOSTS=(.*[,. \"'])?${domain//./\\.}([, \"']|\$)"; then
     say "Look: TRUSTED_HOSTS in $base/shared/.env does not name $domain. What it does not cover is refused."
   fi
 fi

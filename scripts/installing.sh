@@ -33,9 +33,8 @@ has_worker() { # asked with a scratch folder, so that asking leaves nothing behi
 
 # shellcheck disable=SC2016
 ask_ready() { # ask_ready ADDRESS: says why it is not
-  as_site sh -c 'echo "$1" | sed "s/:\([0-9]*\)$/ \1/; t; s/$/ 0/" |
-    current/.venv/bin/python current/scripts/preflight.py --address /dev/stdin --wait "$2"' \
-    sh "$1" "$(systemctl show --property MainPID --value "$name.service")"
+  as_site sh -c 'echo "$1" | current/.venv/bin/python current/scripts/preflight.py --address /dev/stdin --wait "$2"' \
+    sh "$(host_and_port "$1")" "$(systemctl show --property MainPID --value "$name.service")"
 }
 
 has_setting() { as_site grep -Eqs "^ *(export +)?$1" shared/.env; } # has_setting PATTERN
@@ -72,8 +71,9 @@ is_outdated() { # is_outdated UNIT EVENT PATH...: something there was written af
 }
 
 needs_restart() { # needs_restart UNIT: it does not run as it is written
-  [ "$(systemctl show --property NeedDaemonReload --value "$1" 2>/dev/null)" = yes ] ||
-    is_outdated "$1" InactiveExit "$units/$1" "$units/$1.d" "$units/$name-.service.d"
+  local files=("$units/$1" "$units/$1.d")
+  case $1 in "$name"-*.service) files+=("$units/$name-.service.d") ;; esac
+  [ "$(systemctl show --property NeedDaemonReload --value "$1" 2>/dev/null)" = yes ] || is_outdated "$1" InactiveExit "${files[@]}"
 }
 
 # --- nginx --------------------------------------------------------------------------------------

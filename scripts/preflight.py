@@ -93,6 +93,8 @@ def wait_until_ready(host: str, port: int, server: "subprocess.Popen[bytes] | in
 
 def is_gone(process: "subprocess.Popen[bytes] | int") -> bool:
     if isinstance(process, int):
+        if process <= 0:  # systemd's MainPID while nothing runs; to kill() it would be this process' own group
+            return True
         try:
             os.kill(process, 0)
         except OSError:
@@ -150,7 +152,7 @@ def main() -> int:
     arguments = parser.parse_args()
     failed = "preflight: the code on disk is not fit to serve"
     try:
-        if arguments.wait:
+        if arguments.wait is not None:
             failed = f"the server {arguments.wait} is not ready"
             wait_until_ready(*read_address(arguments.address), arguments.wait, arguments.version)
         elif arguments.address:

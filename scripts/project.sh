@@ -31,7 +31,7 @@ take_lock() { # take_lock PATH WHAT [SECONDS]: waits for another script that hol
   # The number of this very shell: a subshell goes on with its work when the script around it is killed.
   until ln -s "${BASHPID:-$(exec sh -c 'echo $PPID')}" "$1" 2>/dev/null; do
     holder=$(readlink "$1" 2>/dev/null || true)
-    if [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; then
+    if [ -n "$holder" ] && ! exists "$holder"; then
       remove_stale_lock "$1" "$holder"
       continue
     fi
@@ -45,6 +45,10 @@ take_lock() { # take_lock PATH WHAT [SECONDS]: waits for another script that hol
   lock_held=$1
   trap 'rm -f "$lock_held"' EXIT
   trap 'exit 130' INT TERM
+}
+
+exists() { # exists PID: another user's too, to whom no signal may be sent
+  kill -0 "$1" 2>/dev/null || [ -d "/proc/$1" ] || ps -p "$1" >/dev/null 2>&1
 }
 
 remove_stale_lock() { # remove_stale_lock PATH HOLDER: moved first, as another who found it may have taken it meanwhile
@@ -172,7 +176,7 @@ serves() { # serves PID_FILE: its process runs and is the server that was given 
 }
 
 command_line() { # ps writes question marks for letters that the locale does not know
-  tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null || ps -ww -o args= -p "$1"
+  if [ -r "/proc/$1/cmdline" ]; then tr '\0' ' ' <"/proc/$1/cmdline"; else ps -ww -o args= -p "$1"; fi 2>/dev/null
 }
 
 pid_files() { # pid_files RUN_FOLDER [PORT]: of the servers that run, one per line; those of dead ones are removed

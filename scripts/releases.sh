@@ -188,6 +188,7 @@ serve_without_systemd() {
   point_current_to "$id" || exit
   if [ -z "$server" ]; then
     give_lock_back
+    trap '' INT TERM HUP PIPE # which it listens to again
     scripts/start.sh -d
     return
   fi

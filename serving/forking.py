@@ -13,7 +13,8 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def let_new_workers_end(arbiter: Any) -> None:
-    """Of the process that calls this, and of those that it forks; call it before the first worker."""
+    """Workers forked from now on end when they are told to, even before they have set handlers of their own."""
+    blocked: set[signal.Signals | int] = set()  # before the fork
 
     def in_child() -> None:
         for number in _ENDING:
@@ -21,10 +22,12 @@ def let_new_workers_end(arbiter: Any) -> None:
                 signal.signal(number, signal.SIG_DFL)  # it has answered nobody yet
         allow()
 
-    def allow() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    def hold_back() -> None:
+        nonlocal blocked
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
-    # What comes in between waits.
-    os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING), after_in_parent=allow, after_in_child=in_child
-    )
+    def allow() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    # A signal that arrives during the fork waits until the child has its handlers.
+    os.register_at_fork(before=hold_back, after_in_parent=allow, after_in_child=in_child)

@@ -29,6 +29,7 @@ def mend() -> None:
     gunicorn.workers.gthread.ThreadWorker.worker_connections = property(_room_for, _note_a_start)
     gunicorn.workers.gthread.TConn.close = _close
     gunicorn.workers.gthread.ThreadWorker.finish_request = _finish_request
+    gunicorn.workers.gthread.ThreadWorker._cap_keepalive = _cap_waiting
     logging.getLogger("gunicorn.error").addFilter(_is_not_about_silence)
 
 
@@ -72,14 +73,24 @@ def _finish_request(worker: Any, connection: Any, future: Any) -> None:
     just connected: its POST was a 502.
     """
     gthread = gunicorn.workers.gthread
-    if not worker.alive and not future.cancelled() and not future.exception() and future.result() is gthread._DEFER:
+    if worker.alive or future.cancelled() or future.exception() or future.result() is not gthread._DEFER:
+        _stock_finish_request(worker, connection, future)
+        return
+    try:
         connection.sock.setblocking(False)
         connection.timeout = time.monotonic() + gthread.STOP_KEEPALIVE_LINGER
-        worker.pending_conns.appendleft(connection)  # before those that may stay for longer
         speaks = functools.partial(worker.on_pending_socket_readable, connection)
         worker.poller.register(connection.sock, selectors.EVENT_READ, speaks)
-    else:
-        _stock_finish_request(worker, connection, future)
+        worker.pending_conns.append(connection)
+    except (OSError, ValueError):  # its client has gone
+        worker.nr_conns -= 1
+        connection.close()
+
+
+def _cap_waiting(worker: Any, deadline: float) -> None:
+    """Of a leaving worker: neither idle clients nor, as with the stock one, silent ones keep it longer than that."""
+    for connection in (*worker.keepalived_conns, *worker.pending_conns):
+        connection.timeout = min(connection.timeout, deadline)
 
 
 def _close(connection: Any, graceful: bool = False) -> None:

@@ -1,7 +1,7 @@
 """What a view did not read of a body is read behind a proxy, and dropped: servers reset the connection instead.
 
 The proxy then fails to send the rest, never looks at the answer, and makes it a 502. It has the whole body already, so
-that no thread waits for a client here; where a proxy passes a body on as it comes, no longer than a moment.
+that no thread waits for a client here. One that passes a body on as it comes should end slow clients itself.
 """
 
 import contextlib

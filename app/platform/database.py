@@ -92,13 +92,14 @@ def _ping(connection: Any, *_: Any) -> None:
         server.send_query(b"")  # asks for nothing and begins no transaction
         with selectors.DefaultSelector() as answers:
             answers.register(server.socket, selectors.EVENT_READ)
-            while server.is_busy():
-                remaining = until - time.monotonic()
-                if remaining < 0 or not answers.select(remaining):
-                    raise TimeoutError("the server does not answer")
-                server.consume_input()
-        while server.get_result():
-            pass
+            more = True
+            while more:
+                while server.is_busy():
+                    remaining = until - time.monotonic()
+                    if remaining < 0 or not answers.select(remaining):
+                        raise TimeoutError("the server does not answer")
+                    server.consume_input()
+                more = server.get_result()
         if connection.closed:
             raise ConnectionError("the server has closed the connection")
     except Exception as error:  # psycopg's, too, which is not imported where SQLite is used

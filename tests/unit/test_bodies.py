@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
@@ -50,7 +51,7 @@ def test_a_body_that_breaks_off_is_nobodys_affair() -> None:
 
 def test_who_sends_drop_by_drop_holds_the_thread_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(100))
-    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("app.platform.bodies.time", Mock(monotonic=lambda: next(seconds)))
 
     class Drops:
         reads = 0

@@ -224,13 +224,16 @@ def test_a_database_in_memory_serves_too(make_app: Callable[..., Flask]) -> None
         assert db.session.scalars(select(Note.title)).one() == "t"
 
 
+@pytest.mark.parametrize("busy", [[True] * 9, [False, *[True] * 9]], ids=["nothing whole", "one result"])
 def test_a_database_server_that_answers_only_in_part_holds_a_request_for_a_moment(
-    monkeypatch: pytest.MonkeyPatch,
+    busy: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "PING_TIMEOUT", 0.2)
+    moments, states = iter([0, 0, 0, 1]), iter(busy)
+    monkeypatch.setattr(database, "time", Mock(monotonic=lambda: next(moments)))
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.send(b"Z")
-        server = Mock(socket=ours)  # always busy
+        server = Mock(socket=ours, is_busy=lambda: next(states))
         with pytest.raises(DisconnectionError, match="does not answer"):
             database._ping(Mock(closed=False, pgconn=server))

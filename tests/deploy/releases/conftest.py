@@ -9,7 +9,7 @@ from tests.deploy.releases.site import Site
 from tests.servers.running import free_port
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("releases")
     made = Site(folder, folder / "sité with space", free_port())

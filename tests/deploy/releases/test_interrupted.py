@@ -12,7 +12,9 @@ from tests.deploy.releases.site import Site, append
 from tests.servers.running import Running, wait_until
 
 # Boots at once in the pre-flight, and takes its time as a successor.
-SLOW_SUCCESSOR = append("import os, time\nif 'GUNICORN_PID' in os.environ:\n    time.sleep(3)")
+SLOW_SUCCESSOR = append(
+    "import os, time\nwhile 'GUNICORN_PID' in os.environ and os.path.exists('instance/hold'):\n    time.sleep(0.05)"
+)
 MENDS_ONLY = ("--ref", "no-such-tag")  # looks what serves, and gets no further
 
 
@@ -24,11 +26,14 @@ def slow(site: Site) -> str:
 @pytest.fixture
 def switching(site: Site, slow: str) -> Iterator[Running]:
     """A deploy whose new master boots at this moment, and does not serve yet."""
+    hold = site.base / "shared/instance/hold"
+    hold.touch()
     deploying = site.begin("--ref", slow)
     try:
         wait_until(lambda: list(site.run_folder.glob("*.successor")), 60, lambda: deploying.output)
         yield deploying
     finally:
+        hold.unlink(missing_ok=True)
         deploying.kill()
 
 
@@ -61,9 +66,11 @@ def test_what_came_to_serve_after_its_deploy_was_killed_is_listed(site: Site, sw
     os.kill(switching.process.pid, signal.SIGKILL)  # what it has begun goes on
     switching.process.wait(10)
     serves = site.current
-    mended = site.deploy(*MENDS_ONLY)
-    assert "Waiting for process" in mended.stderr
-    assert f"{serves} serves and was not listed, as after a switch that was cut off. Now it is." in mended.stderr
+    mending = site.begin(*MENDS_ONLY)
+    mending.line_with("Waiting for process")
+    (site.base / "shared/instance/hold").unlink()
+    assert mending.end(60) == 1
+    assert f"{serves} serves and was not listed, as after a switch that was cut off. Now it is." in mending.output
     assert site.current == site.ready()["version"] == serves != before
     assert f" {serves} found serving by root" in (site.base / "shared/deploys.log").read_text()
     assert site.rollback(before).returncode == 0
@@ -82,7 +89,7 @@ def test_a_switch_waits_a_minute_for_another_script_and_says_which(
     holder = subprocess.Popen(["/bin/sleep", "300"])
     deploying = site.begin()
     try:
-        deploying.line_with("5/7")
+        deploying.line_with("3/7")  # after the repair, which takes the lock too
         lock.symlink_to(str(holder.pid))
         assert deploying.end() == 1
         assert f"process {holder.pid} holds {lock} for 60 s: /bin/sleep 300" in deploying.output
@@ -92,4 +99,4 @@ def test_a_switch_waits_a_minute_for_another_script_and_says_which(
         deploying.kill()
         holder.kill()
         holder.wait()
-        lock.unlink()
+        lock.unlink(missing_ok=True)

@@ -64,7 +64,7 @@ def test_a_server_that_says_why_it_is_not_ready_is_not_waited_for(ask: Ask) -> N
     assert refused.stderr == f"the server {os.getpid()} is not ready: /ready answers 503: search: does not answer\n"
 
 
-@pytest.mark.parametrize("problem", PASSING)
+@pytest.mark.parametrize("problem", sorted(PASSING))
 def test_a_problem_that_passes_is_waited_for(ask: Ask, problem: str) -> None:
     assert f'"{problem}"' in (ROOT / "app/platform/health.py").read_text(encoding="utf-8")
     assert ask(WAIT, unready(problem), READY).returncode == 0
@@ -82,3 +82,11 @@ def test_an_answer_of_something_else_is_no_release(ask: Ask) -> None:
     nobody = ask([], (200, 7))
     assert nobody.returncode == 1
     assert "nobody says which release serves: no answer" in nobody.stderr
+
+
+def test_no_process_is_no_server(ask: Ask) -> None:
+    """systemd's MainPID while it starts the next one."""
+    refused = ask(["--wait", "0"], READY)
+    assert refused.returncode == 1
+    assert refused.stderr == "the server 0 is not ready: the process ended\n"
+    assert refused.stdout == ""

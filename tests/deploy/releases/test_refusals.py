@@ -86,7 +86,7 @@ def test_root_deploys_nothing_that_would_run_as_root(site: Site, tmp_path: Path)
     refused = site.run("deploy.sh", str(tmp_path))
     assert refused.returncode == 1
     assert "the site would run as root" in refused.stderr
-    assert f"chown -R USER {tmp_path}; sudo -u USER" in refused.stderr
+    assert f"chown -R USER {tmp_path}; git archive HEAD | sudo -u USER" in refused.stderr
     assert not os.listdir(tmp_path)
 
 

@@ -43,3 +43,12 @@ def test_an_uninstall_that_was_killed_is_finished(fresh: Machine) -> None:
     assert "Removed." in fresh.run(SCRIPT, "--uninstall", BASE)
     assert fresh.try_run("systemctl", "list-unit-files", "--no-legend", "groundwork*").stdout == ""
     assert fresh.run(SCRIPT, "--uninstall", BASE) == "Nothing to do: groundwork is not installed.\n"
+
+
+def test_new_hardening_does_not_close_the_socket(fresh: Machine) -> None:
+    fresh.run(SCRIPT, BASE)
+    edit(fresh, "deploy/systemd/hardening.conf", "[Service]", "[Service]\nEnvironment=NEWER=1")
+    said = fresh.run(SCRIPT, BASE)
+    assert "restart groundwork.service" in said
+    assert "close groundwork.socket" not in said
+    assert fresh.run(SCRIPT, BASE) == NOTHING
