@@ -49,7 +49,7 @@ def test_a_body_that_breaks_off_is_nobodys_affair() -> None:
     read_to_the_end({"CONTENT_LENGTH": "5", "wsgi.input": Broken()}, limit=10)
 
 
-def test_who_sends_drop_by_drop_holds_the_thread_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_who_sends_drop_by_drop_no_read_begins_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(100))
     monkeypatch.setattr("app.platform.bodies.time", Mock(monotonic=lambda: next(seconds)))
 
