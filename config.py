@@ -8,23 +8,29 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import click
 from dotenv import dotenv_values
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-ROOT = Path(__file__).resolve().parent
+from config_extras import ExtrasConfig
+from config_types import (
+    ROOT,
+    AnyCase,
+    Directives,
+    Environment,
+    Folder,
+    Hosts,
+    Jobs,
+    LogFormat,
+    LogLevel,
+    Origins,
+    RedisUrl,
+    Secrets,
+)
+
 DOTENV = ROOT / ".env"
 SECRETS = Path("/run/secrets")
 MIN_SECRET_LENGTH = 32  # characters; 24 random bytes in base64
@@ -40,42 +46,7 @@ class ConfigError(click.ClickException):
     """
 
 
-def _comma_separated(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _only(pattern: str, remedy: str, flags: int = re.I) -> AfterValidator:
-    """Refuses a text, or a tuple with a text, that is not `pattern` as a whole."""
-
-    def check(value: Any) -> Any:
-        if not all(re.fullmatch(pattern, text, flags) for text in (value if isinstance(value, tuple) else (value,))):
-            raise ValueError(remedy)
-        return value
-
-    return AfterValidator(check)
-
-
-Environment = Literal["development", "production", "testing"]
-LogFormat = Literal["json", "console"]
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-AnyCase = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
-Folder = Annotated[Path, AfterValidator(lambda path: (ROOT / path).resolve())]  # past the link that a release has
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
-RedisUrl = Annotated[str, _only(r"(rediss?|unix)://.*", "must start with redis://, rediss:// or unix://")]
-Hosts = Annotated[
-    Names,
-    _only(
-        r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", "takes names like www.example.com or .example.com: no scheme, no port, no *"
-    ),
-]
-_ORIGINS = "takes exact origins like https://app.example, lower case, no path and no *"
-Origins = Annotated[Names, _only(r"https?://[a-z0-9.\-\[\]:]+", _ORIGINS, flags=0)]
-_SOURCES = "takes directives with sources, like: script-src https://cdn.example; img-src https:"
-Directives = Annotated[str, _only(r"( *[a-z]+(-[a-z]+)*-src( [^\s;,]+)+ *(;|$))*", _SOURCES, flags=0)]
-
-
-class Config(BaseSettings):
+class Config(ExtrasConfig):
     """What all environments share. The three classes below say only where they differ."""
 
     model_config = SettingsConfigDict(
@@ -91,7 +62,9 @@ class Config(BaseSettings):
     TESTING: ClassVar[bool] = False
 
     APP_ENV: Environment = Field("production", description="Which class below applies: production, development.")
-    APP_NAME: str = Field("Groundwork", min_length=1, description="Name shown on the pages; names the cookies too.")
+    APP_NAME: str = Field(
+        "Groundwork", min_length=1, description="Shown on the pages; begins the names of cookies and Redis keys."
+    )
     INSTANCE_PATH: Folder = Field(
         ROOT / "instance", validate_default=True, description="Folder for the secret, SQLite, uploads, pid files."
     )
@@ -125,7 +98,6 @@ class Config(BaseSettings):
     LOG_LEVEL: Annotated[LogLevel, AnyCase] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     LOG_FORMAT: LogFormat = Field("json", description="json for machines, console for people.")
     LOG_FILE: Path | None = Field(None, description="Log here, rotated at 10 MB, and not to the error stream.")
-    METRICS_TOKEN: SecretStr | None = Field(None, description="Bearer token for /metrics from other machines.")
 
     @field_validator("WORKER_CLASS")
     @classmethod
@@ -152,6 +124,11 @@ class Config(BaseSettings):
             raise ValueError("HOST is a unix socket, so a proxy is in front. Set TRUSTED_PROXIES=1")
         return value
 
+    @property
+    def slug(self) -> str:
+        """APP_NAME as cookies and the keys in a shared Redis begin: two applications do not meet there."""
+        return re.sub(r"[^a-z0-9]+", "-", self.APP_NAME.lower()).strip("-") or "app"
+
     def make_instance_folder(self) -> None:
         """Creates INSTANCE_PATH for this user only. Raises ConfigError when that is not possible."""
         try:
@@ -163,7 +140,9 @@ class Config(BaseSettings):
         """The settings as Flask's own configuration keys; platform modules add those of their extensions."""
         fallbacks = [secret.get_secret_value() for secret in self.SECRET_KEY_FALLBACKS]
         return {
-            **self.model_dump(exclude={"SECRET_KEY", "SECRET_KEY_FALLBACKS", "METRICS_TOKEN", "TRUSTED_HOSTS"}),
+            **self.model_dump(
+                exclude={"SECRET_KEY", "SECRET_KEY_FALLBACKS", "TRUSTED_HOSTS", *ExtrasConfig.model_fields}
+            ),
             "DEBUG": self.DEBUG,
             "TESTING": self.TESTING,
             "SECRET_KEY": self.SECRET_KEY.get_secret_value() if self.SECRET_KEY else None,
@@ -181,6 +160,7 @@ class DevelopmentConfig(Config):
     APP_ENV: Environment = "development"
     HOST: str = "127.0.0.1"
     LOG_FORMAT: LogFormat = "console"
+    JOBS: Jobs = "off"  # done at once, where the debugger is
 
 
 class ProductionConfig(Config):
@@ -206,6 +186,7 @@ class TestingConfig(Config):
     DATABASE_URL: str = Field("sqlite://", repr=False)  # in memory
     LOG_FORMAT: LogFormat = "console"
     LOG_LEVEL: LogLevel = "WARNING"
+    JOBS: Jobs = "off"  # a test sees what was to be done later
 
     @classmethod
     def settings_customise_sources(

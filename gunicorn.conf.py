@@ -61,7 +61,18 @@ if "GUNICORN_PID" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.INSTANCE_PATH / "run" / f"metrics-{os.getpid()}")
 
 from app.platform import health, logs, metrics  # noqa: E402
-from serving import forking, introduction, metrics_folder, sizing  # noqa: E402
+from serving import (  # noqa: E402
+    begin,
+    closing,
+    companions,
+    forking,
+    introduction,
+    metrics_folder,
+    migrating,
+    sizing,
+    streams,
+    warming,
+)
 
 # --- what to serve, and where -----------------------------------------------------------------
 
@@ -75,7 +86,8 @@ reuse_port = False  # it would lose requests at every reload: 48 of 18,642 measu
 # A worker computes on one CPU; its threads wait for databases and other servers. Capacity for pages that wait
 # is workers x threads / seconds waited.
 
-workers = settings.WORKERS or sizing.worker_count()
+_, memory = companions.wanted(settings, wsgi_app)
+workers = settings.WORKERS or sizing.worker_count(beside=memory)
 threads = settings.THREADS if worker_class == "gthread" else 1
 worker_connections = 1000  # per worker, idle keep-alive ones included; serving/gthread.py shares the busy ones out
 
@@ -119,12 +131,15 @@ if worker_class == "gthread":
     from serving import gthread
 
     gthread.mend()
+logging.getLogger("gunicorn.error").addFilter(streams.is_not_about_stalling)
 
 
 def on_starting(server: Any) -> None:
     metrics_folder.make_folder(settings.INSTANCE_PATH, inherited=server.master_pid != 0)
     health.drain_mark(settings.INSTANCE_PATH, server.pid).unlink(missing_ok=True)  # of a server with the same number
     forking.let_new_workers_end(server)
+    if os.environ.pop(migrating.ASKED, ""):
+        migrating.migrate(server)
     unix_sockets = [address for address in server.cfg.address if isinstance(address, str)]
     if unix_sockets and not settings.TRUSTED_PROXIES:
         server.halt(f"{unix_sockets[0]} is a unix socket, so a proxy is in front. Set TRUSTED_PROXIES=1", 1)
@@ -136,6 +151,8 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
+    if preload_app:
+        warming.warm(server.app.wsgi())
     if sys.platform == "linux":
         for listener in server.LISTENERS:
             if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -145,6 +162,9 @@ def when_ready(server: Any) -> None:
                 gthread.end_silence(listener.sock)
     serving = f"Gunicorn with {server.cfg.workers} {worker_class} workers x {server.cfg.threads} threads"
     server.log.info(introduction(settings, serving))
+    closing.close_the_door(server)
+    beside, _ = companions.wanted(settings, server.app.app_uri)  # which the command line may name
+    companions.accompany(server, beside, on_end=lambda pid: metrics_folder.worker_is_gone(pid, ""))
 
 
 def pre_fork(server: Any, worker: Any) -> None:
@@ -162,6 +182,14 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     faulthandler.enable()  # a crash in C code leaves the Python stacks in the log
+    address = worker.sockets[0].getsockname()
+    begin(
+        worker.wsgi,
+        port=address[1] if isinstance(address, tuple) else None,
+        is_ending=lambda: not worker.alive,
+        is_recycled=lambda: worker.nr >= worker.max_requests,
+        streams=streams.room_of(worker),
+    )
 
 
 def worker_abort(worker: Any) -> None:
@@ -170,8 +198,13 @@ def worker_abort(worker: Any) -> None:
     faulthandler.dump_traceback(all_threads=True)
 
 
+def worker_exit(server: Any, worker: Any) -> None:
+    if worker.pid == os.getpid() and not worker.alive:
+        metrics_folder.leave("recycled" if worker.nr >= worker.max_requests else "stopped")
+
+
 def child_exit(server: Any, worker: Any) -> None:
-    metrics_folder.worker_is_gone(worker.pid)
+    metrics_folder.worker_is_gone(worker.pid, "unexpected" if worker.aborted else None)
 
 
 def pre_exec(server: Any) -> None:

@@ -23,3 +23,5 @@ try:
     app = application = create_app()
 except ConfigError as error:  # its text is written for the person who starts the server
     sys.exit(str(error))
+
+foreign_parent.begin(app)

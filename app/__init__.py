@@ -3,17 +3,17 @@
 from flask import Flask
 
 from app import account, admin, api, api_docs, auth, pages, posts, uploads
-from app.extras import backup
+from app.extras import backup, events, gauges, jobs, live_settings, mail, push, registry, tracing, worker
 from app.platform import (
     cache,
     database,
     doctor,
     errors,
+    flags,
     gateway,
     health,
     logs,
     metrics,
-    migrations,
     security,
     sessions,
     static_files,
@@ -32,9 +32,10 @@ def create_app(config: Config | str | None = None) -> Flask:
     app = security.Application(__name__, instance_path=str(settings.INSTANCE_PATH))
     app.config.from_mapping(settings.flask_config())
     app.extensions["settings"] = settings
-    app.jinja_env.globals.update(app_name=settings.APP_NAME, app_version=version())
+    app.jinja_env.globals.update(app_name=settings.APP_NAME, app_version=version(), flag=flags.flag)
     app.jinja_env.globals["navigation"] = app.extensions["navigation"] = []  # each feature adds its entry
     app.jinja_env.globals["admin_pages"] = app.extensions["admin_pages"] = []
+    app.extensions["collectors"] = []  # of metrics that are read at each scrape
 
     # The platform: what every deployed application needs.
     logs.configure(settings)
@@ -43,7 +44,6 @@ def create_app(config: Config | str | None = None) -> Flask:
     security.init_app(app)
     database.init_app(app, settings)
     cache.init_app(app, settings)
-    migrations.init_app(app)
     doctor.init_app(app)
 
     # The features: delete a folder, its tests and its line, and the rest stays green.
@@ -58,10 +58,20 @@ def create_app(config: Config | str | None = None) -> Flask:
 
     # The extras: what some applications need. They go like features.
     backup.init_app(app)
+    gauges.init_app(app)
+    jobs.init_app(app)
+    worker.init_app(app)
+    registry.init_app(app)
+    live_settings.init_app(app)
+    mail.init_app(app)
+    tracing.init_app(app)
+    events.init_app(app)
+    push.init_app(app)
 
     # Last, because they wrap what is above.
     static_files.init_app(app, settings.INSTANCE_PATH / "static")
-    request_metrics = metrics.RequestMetrics()
+    request_metrics = metrics.RequestMetrics(app.extensions["collectors"], app.extensions.get("watch"))
+    app.extensions["exposition"] = request_metrics.exposition
     probes: gateway.Probes = {
         "/health": health.alive,
         "/up": health.alive,

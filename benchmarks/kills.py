@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.load import Load, Result
-from tests.deploy import rendering
 from tests.deploy.edge import edge
 from tests.deploy.nginx.servers import SocketConnection, gunicorn
 from tests.servers.running import Running, wait_until
@@ -74,10 +73,7 @@ def _answers(server: Running, bound: Path, pid: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
-    try:
-        kills = kill_workers(parser.parse_args().kills)
-    finally:
-        rendering.end_watching()
+    kills = kill_workers(parser.parse_args().kills)
     print(f"{len(kills.back)} kills: {kills.result}")
     print(f"lost for each kill: {kills.lost_for_each:.1f} (bar: {LOST:.0f})")
     median, slowest = statistics.median(kills.back), max(kills.back)

@@ -17,6 +17,7 @@ def environment(instance: Path, **settings: object) -> dict[str, str]:
     known = {"PATH", "HOME", "LANG", "SYSTEMROOT"}
     kept = {name: value for name, value in os.environ.items() if name in known or name.startswith("COV")}
     kept |= {"INSTANCE_PATH": str(instance), "TMPDIR": str(instance)}
+    kept |= {"JOBS": "off"}  # a process for them only where that is what is looked at
     return kept | {name: str(value) for name, value in settings.items()}
 
 
@@ -49,11 +50,11 @@ def gunicorn(
 
 
 @contextmanager
-def waitress(instance: Path, processes: int, **settings: object) -> Iterator[Running]:
-    """The processes that `python wsgi.py` starts, for the application with pages that wait and compute."""
+def waitress(instance: Path, processes: int, application: str = WORK, **settings: object) -> Iterator[Running]:
+    """The processes that `python wsgi.py` starts."""
     port = free_port()
     code = "import sys; from serving.waitress_server import serve; "
-    code += f"sys.exit(serve({WORK!r}, host='127.0.0.1', port={port}, processes={processes}, threads=16))"
+    code += f"sys.exit(serve({application!r}, host='127.0.0.1', port={port}, processes={processes}, threads=16))"
     with running([sys.executable, "-c", code], instance, port, "/ready", **settings) as server:
         yield server
 

@@ -8,6 +8,7 @@ access log (into the null device), forwarded headers from one trusted proxy. Bar
 """
 
 import argparse
+import gc
 import io
 import os
 import statistics
@@ -103,6 +104,8 @@ def main() -> int:
     figures: dict[str, list[float]] = {name: [] for name in applications}
     for application in applications.values():
         microseconds(application, 500)  # warm
+    gc.collect()
+    gc.freeze()  # as gunicorn.conf.py does for its workers
     for _ in range(arguments.rounds):
         for name, application in applications.items():
             figures[name].append(microseconds(application, arguments.requests))

@@ -7,8 +7,8 @@ import re
 class Visitor:
     """`with Visitor(port, "/form") as visitor:` opens that page; `visitor.send(path)` posts with what the page gave."""
 
-    def __init__(self, port: int, form_at: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    def __init__(self, port: int, form_at: str, host: str = "127.0.0.1") -> None:
+        self._connection = http.client.HTTPConnection(host, port, timeout=30)
         self._cookies: dict[str, str] = {}
         self.open(form_at)
 

@@ -1,4 +1,4 @@
-"""What Gunicorn's gthread worker leaves open, mended from outside: four places, each with a test that needs it.
+"""What Gunicorn's gthread worker leaves open, mended from outside: each place with a test that needs it.
 
 Written against Gunicorn 27.0 and pinned by the lock file; `mend()` is called by gunicorn.conf.py before workers exist.
 """
@@ -15,6 +15,8 @@ from typing import Any
 import gunicorn.util
 import gunicorn.workers.gthread
 
+from serving import closing, thread_waits
+
 SILENT_CONNECTION = 0.05  # seconds
 FULL_FOR = 0.1  # seconds
 CLIENT_SILENCE = 15  # seconds between two bytes of a request
@@ -30,6 +32,9 @@ def mend() -> None:
     gunicorn.workers.gthread.TConn.close = _close
     gunicorn.workers.gthread.ThreadWorker.finish_request = _finish_request
     gunicorn.workers.gthread.ThreadWorker._cap_keepalive = _cap_waiting
+    gunicorn.workers.gthread.ThreadWorker.enqueue_req = _enqueue
+    gunicorn.workers.gthread.ThreadWorker.handle = _handle
+    gunicorn.workers.gthread.ThreadWorker.set_accept_enabled = _set_accept_enabled
     logging.getLogger("gunicorn.error").addFilter(_is_not_about_silence)
 
 
@@ -85,6 +90,36 @@ def _finish_request(worker: Any, connection: Any, future: Any) -> None:
     except (OSError, ValueError):  # its client has gone
         worker.nr_conns -= 1
         connection.close()
+
+
+_stock_enqueue = gunicorn.workers.gthread.ThreadWorker.enqueue_req
+_stock_handle = gunicorn.workers.gthread.ThreadWorker.handle
+
+
+def _enqueue(worker: Any, connection: Any) -> None:
+    if not connection.initialized:  # a new one, not the next request of an old one
+        closing.let_go_on(connection.sock)
+    connection.enqueued = time.perf_counter()
+    _stock_enqueue(worker, connection)
+
+
+def _handle(worker: Any, connection: Any) -> Any:
+    thread_waits.note("gunicorn", connection.enqueued)
+    return _stock_handle(worker, connection)
+
+
+_stock_set_accept_enabled = gunicorn.workers.gthread.ThreadWorker.set_accept_enabled
+
+
+def _set_accept_enabled(worker: Any, enabled: bool) -> None:
+    """A leaving worker takes those along that wait for a thread, where nobody else will (serving/closing.py)."""
+    if not enabled and not worker.alive:
+        for listener in worker.sockets:
+            before = -1
+            while closing.takes_no_new_connections(listener) and worker.nr_conns != before:
+                before = worker.nr_conns
+                worker.accept(listener)
+    _stock_set_accept_enabled(worker, enabled)
 
 
 def _cap_waiting(worker: Any, deadline: float) -> None:

@@ -16,10 +16,13 @@ MASTER_MEMORY = 64 * MIB  # the parent process, with the application preloaded
 WORKER_MEMORY = 96 * MIB  # one worker under load (35 MiB private, measured) with room for its requests
 
 
-def worker_count(root: Path = Path("/")) -> int:
-    """Workers = usable CPUs: fewer leave cores idle, more only switch (measured: gthread burns up to 3x the CPU)."""
+def worker_count(root: Path = Path("/"), beside: int = 0) -> int:
+    """Workers = usable CPUs: fewer leave cores idle, more only switch (measured: gthread burns up to 3x the CPU).
+
+    `beside`: bytes that other processes of the server need.
+    """
     memory = memory_limit(root)
-    fitting = (memory - MASTER_MEMORY) // WORKER_MEMORY if memory else 1 << 16
+    fitting = (memory - MASTER_MEMORY - beside) // WORKER_MEMORY if memory else 1 << 16
     return max(1, min(math.ceil(usable_cpus(root)), fitting))
 
 

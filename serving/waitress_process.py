@@ -26,6 +26,8 @@ from waitress.server import create_server
 from waitress.task import WSGITask
 
 from config import ConfigError
+from serving import begin, streams
+from serving.leash import take_stdin
 from serving.waitress_parser import StrictRequestParser
 
 if sys.platform == "win32":
@@ -152,20 +154,12 @@ def main(application: str, threads: str, report: str) -> int:
         connections: dict[int, Any] = {}
         server = make_server(app, listener, int(threads), connections)
         threading.Thread(target=drain_at_end_of, args=(leash,), daemon=True).start()
+        begin(app, listener.getsockname()[1], is_ending=draining.is_set, streams=streams.room(int(threads)))
         print("ready", file=parent)
     while not draining.is_set():
         turn(connections)
     drain(server, connections)
     return 0
-
-
-def take_stdin() -> IO[bytes]:
-    """Move stdin out of the application's way: on Windows its subprocesses would hang on a pipe being read."""
-    leash = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return open(leash, "rb", buffering=0)
 
 
 def open_report(number: int) -> IO[str]:
@@ -208,6 +202,9 @@ def make_server(app: Any, listener: socket.socket, threads: int, connections: di
         ident=None,
     )
     server.channel_class = Connection
+    from serving import thread_waits  # not above: it imports the application
+
+    thread_waits.note_those_of(server)
     return server
 
 

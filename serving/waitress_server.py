@@ -17,19 +17,20 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from app.platform import health, logs
 from config import ConfigError, load_config
-from serving import introduction, metrics_folder
+from serving import companions, introduction, metrics_folder
+from serving.back_off import BackOff
+from serving.companions import Companion
+from serving.leash import take_stdin
 from serving.sizing import worker_count
 from serving.waitress_process import BACKLOG, DRAIN_SECONDS, PROJECT, Child
 
 logger = logging.getLogger("groundwork.waitress")
-
-QUICK_DEATH_SECONDS = 10  # a process that dies younger than this is replaced more and more slowly ...
-LONGEST_BACK_OFF_SECONDS = 5.0  # ... but never more slowly than this
 
 
 def main() -> int:
@@ -37,7 +38,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="wsgi.py", description="Serve the application with Waitress.")
     parser.add_argument("--prepared", action="store_true", help="the checks and the migrations are done")
     parser.add_argument("--pid", type=Path, metavar="FILE", help="write this process's number there while it serves")
+    parser.add_argument("--leash", action="store_true", help="drain and leave when standard input ends")
     options = parser.parse_args()
+    leash = take_stdin() if options.leash else None
     try:
         settings = load_config()
     except ConfigError as error:
@@ -48,7 +51,8 @@ def main() -> int:
         if subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False).returncode:
             return 1
     logs.configure(settings)
-    processes = settings.WORKERS or worker_count()
+    beside, memory = companions.wanted(settings, "wsgi:app")
+    processes = settings.WORKERS or worker_count(beside=memory)
     logger.info(introduction(settings, f"Waitress with {processes} processes x {settings.THREADS} threads"))
     metrics_folder.make_folder(settings.INSTANCE_PATH)
     health.drain_mark(settings.INSTANCE_PATH, os.getpid()).unlink(missing_ok=True)  # of a server with the same number
@@ -62,6 +66,8 @@ def main() -> int:
             processes=processes,
             threads=settings.THREADS,
             on_process_end=metrics_folder.worker_is_gone,
+            beside=beside,
+            leash=leash,
         )
     finally:
         metrics_folder.remove_folder()
@@ -76,9 +82,11 @@ def serve(
     port: int,
     processes: int,
     threads: int,
-    on_process_end: Callable[[int], None] = lambda pid: None,
+    on_process_end: Callable[[int, str], None] = lambda pid, reason: None,
+    beside: Sequence[Companion] = (),
+    leash: IO[bytes] | None = None,
 ) -> int:
-    """Serve ``application`` ("wsgi:app") until Ctrl-C or SIGTERM, then drain. Returns the exit code.
+    """Serve ``application`` ("wsgi:app") until Ctrl-C, SIGTERM or the end of ``leash``, then drain. Returns the code.
 
     0: stopped and drained. 1: the address could not be opened, the application could not boot, or the draining was cut
     short by a second signal or after 35 s.
@@ -91,7 +99,10 @@ def serve(
         logger.error("can not serve on %s port %s: %s", host, port, remedy(error))
         return 1
     with listener:
-        return Parent(application, listener, processes, threads, on_process_end).run()
+        parent = Parent(application, listener, processes, threads, on_process_end, beside)
+        if leash:
+            threading.Thread(target=parent.stop_at_end_of, args=(leash,), daemon=True).start()
+        return parent.run()
 
 
 def open_listener(host: str, port: int) -> socket.socket:
@@ -131,14 +142,15 @@ class Parent:
         listener: socket.socket,
         processes: int,
         threads: int,
-        on_process_end: Callable[[int], None],
+        on_process_end: Callable[[int, str], None],
+        beside: Sequence[Companion],
     ) -> None:
         self.application, self.listener, self.processes, self.threads = application, listener, processes, threads
-        self.on_process_end = on_process_end
+        self.on_process_end, self.beside = on_process_end, beside
         self.events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # put() is safe in a signal handler
         self.children: list[Child] = []
         self.vacant: deque[Child | None] = deque([None])  # places to fill, each with the dead child that held it
-        self.quick_deaths = 0
+        self.back_off = BackOff(first=1.0, longest=5.0)
         self.fill_after = 0.0
         self.kill_after = math.inf
         self.has_served = self.stopping = False
@@ -148,14 +160,20 @@ class Parent:
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):  # SIGBREAK: Ctrl-Break and a closed console on Windows
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda number, frame: self.events.put(self.stop))
-        while self.vacant or self.children:
+        while self.vacant or self.children or not all(companion.is_gone() for companion in self.beside):
             while self.vacant and time.monotonic() >= self.fill_after:
                 self.spawn(self.vacant.popleft())
             if time.monotonic() > self.kill_after:
                 self.kill()
+            for companion in self.beside if self.has_served else ():
+                companion.watch(lambda pid: self.on_process_end(pid, ""))
             with contextlib.suppress(queue.Empty):
                 self.events.get(timeout=0.2)()  # bounded: on Windows a Ctrl-C is only seen between two waits
         return self.exit_code
+
+    def stop_at_end_of(self, leash: IO[bytes]) -> None:
+        leash.read(1)
+        self.events.put(self.stop)
 
     def spawn(self, predecessor: Child | None) -> None:
         child = Child(self.application, self.threads, self.listener)
@@ -182,7 +200,7 @@ class Parent:
     def on_end(self, child: Child) -> None:
         self.children.remove(child)
         child.release()
-        self.on_process_end(child.pid)
+        self.on_process_end(child.pid, "unexpected" if child.process.returncode else "stopped")
         if self.stopping:
             return
         if not self.has_served:
@@ -190,10 +208,8 @@ class Parent:
             self.exit_code = 1
             self.stop()
             return
-        quick = time.monotonic() - child.started < QUICK_DEATH_SECONDS
-        self.quick_deaths = self.quick_deaths + 1 if quick else 0
-        back_off = 0.25 * 2**self.quick_deaths if self.quick_deaths > 1 else 0.0
-        self.fill_after = time.monotonic() + min(back_off, LONGEST_BACK_OFF_SECONDS)
+        now = time.monotonic()
+        self.fill_after = now + self.back_off.after(life=now - child.started)
         self.vacant.append(child)
 
     def stop(self) -> None:
@@ -204,10 +220,15 @@ class Parent:
         self.stopping = True
         self.kill_after = time.monotonic() + DRAIN_SECONDS + 5
         self.vacant.clear()
+        self.listener.close()  # or who comes now would wait for the end of the draining, and be reset
         for child in self.children:
             child.release()
+        for companion in self.beside:
+            companion.release()
 
     def kill(self) -> None:
         self.exit_code = 1
         for child in self.children:
             child.process.kill()
+        for companion in self.beside:
+            companion.kill()

@@ -15,6 +15,8 @@ from app import create_app
 from app.extensions import db
 from config import Config, TestingConfig
 
+pytest_plugins = ["tests.doctor_record"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="a skipped test is a failure")

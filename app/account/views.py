@@ -1,9 +1,12 @@
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from typing import Any
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response
 
 from app.account.forms import PasswordForm, RegisterForm
+from app.account.models import Export
 from app.auth import (
     current_device,
     end_devices,
@@ -61,7 +64,15 @@ def index(user: User) -> Response | str | tuple[str, int]:
                     return redirect(url_for("account.index"), 303)
         form.current.errors = ["This is not your password."]
     mine = select(Device).where(Device.user_id == user.id, ~has_ended()).order_by(Device.seen_at.desc())
-    page = {"user": user, "form": form, "devices": db.session.scalars(mine).all(), "here": current_device()}
+    page: dict[str, Any] = {
+        "user": user,
+        "form": form,
+        "devices": db.session.scalars(mine).all(),
+        "here": current_device(),
+    }
+    page["export"] = export = db.session.get(Export, user.id)
+    if export and export.job and "jobs.progress" in current_app.view_functions:
+        page["progress"] = url_for("jobs.progress", job_id=export.job)
     return render_template("account/index.html", **page), 422 if form.errors else 200
 
 

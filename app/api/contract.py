@@ -75,6 +75,7 @@ def endpoint(
         about, answered = (view.__doc__ or "").strip(), status if answer else 204
         described = Operation(answer, answered, body, query, scope, bool(scope) or for_users, headers, about)
         operation.operation = described  # type: ignore[attr-defined]
+        operation.is_guard = described.for_users  # type: ignore[attr-defined]  # for `flask doctor`
         blueprint.add_url_rule(path, view.__name__, operation, methods=[method], strict_slashes=True)
         csrf.exempt(operation)  # identify() asks for the token where a cookie counts
         return operation

@@ -32,4 +32,8 @@ __all__ = [
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint, url_prefix="/auth")
+    app.extensions["who_asks"] = lambda: user.name if (user := current_user()) else ""  # for extras
+    app.extensions["is_admin"] = lambda: bool((user := current_user()) and user.is_admin)  # for extras
+    app.extensions.setdefault("checks", []).append("app.auth.checks")  # of `flask doctor`, which imports it
+    app.extensions.setdefault("open_in_maintenance", []).append("/auth/login")
     app.jinja_env.globals["current_user"] = current_user  # a function: a page that does not ask costs nothing

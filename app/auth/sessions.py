@@ -17,6 +17,7 @@ from app.auth import last_login
 from app.auth.models import Device, User
 from app.extensions import db
 from app.platform.database import utc_now
+from app.platform.tasks import periodic
 
 SEEN = timedelta(minutes=5)  # how exact the last use of a device is kept: no write for each request
 _log = logging.getLogger("groundwork.auth")
@@ -51,6 +52,12 @@ def end_devices(user_id: int, device_id: int | None = None) -> None:
     if device_id is not None:
         ending = ending.where(Device.id == device_id)
     db.session.execute(ending)
+
+
+@periodic(seconds=3600, atomic=True)
+def forget_ended_devices() -> None:
+    """Those whose owner never came back; log_in() takes care of the others."""
+    db.session.execute(delete(Device).where(has_ended()))
 
 
 def current_user() -> User | None:
@@ -130,4 +137,5 @@ def _guarded(view: Callable[..., Any], for_admins: bool) -> Callable[..., Any]:
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    guarded.is_guard = True  # type: ignore[attr-defined]  # for `flask doctor`
     return guarded

@@ -3,6 +3,9 @@
 from flask import Flask
 
 from app.pages.views import blueprint
+from app.platform.flags import declare_flag
+
+declare_flag("loud-greeting", "The tour greets louder.")
 
 
 def init_app(app: Flask) -> None:

@@ -20,6 +20,7 @@ from flask_caching.backends.base import BaseCache
 
 from app.extensions import cache
 from app.platform.database import use_wal
+from app.platform.metrics import counter
 from config import Config
 
 REDIS_TIMEOUT = 0.25  # seconds; redis-py's own default of 5 would hold a request that long
@@ -28,10 +29,11 @@ COMPUTING = 10  # seconds that others wait for who computes a value; then they c
 SWEEP = 60.0  # seconds between two clean-ups in one process
 
 _log = logging.getLogger("groundwork.cache")
+_READS = counter("cache_reads", "What remembered() found, or had to compute.", "outcome")
 
 
 def init_app(app: Flask, settings: Config) -> None:
-    config: dict[str, Any] = {"CACHE_DEFAULT_TIMEOUT": 300, "CACHE_KEY_PREFIX": "groundwork:"}
+    config: dict[str, Any] = {"CACHE_DEFAULT_TIMEOUT": 300, "CACHE_KEY_PREFIX": f"{settings.slug}:"}
     if settings.REDIS_URL:
         config |= {
             "CACHE_TYPE": "app.platform.redis_cache.SafeRedisCache",  # imported only now: 12 MiB and 0.2 s
@@ -52,8 +54,7 @@ def remembered(key: str, seconds: int, compute: Callable[[], Any]) -> Any:
     While one computes, the others get the value from before, or wait where there is none: when a key expires under
     200 requests, one of them computes. What is remembered is for everybody: no token, no nonce, nobody's own data.
     """
-    # The edition is part of the name, so that what was computed before forget() is never read after it.
-    name = f"{key}:{cache.get(f'{key}:edition')}"
+    name = _name(key)
     lock, give_up = f"{name}:computing", time.monotonic() + COMPUTING
     found = cache.get(name)
     while found is None or found[0] < time.time():
@@ -64,21 +65,40 @@ def remembered(key: str, seconds: int, compute: Callable[[], Any]) -> Any:
         if not cache.has(lock):  # the store does not answer, or the one who computed has just ended
             found = cache.get(name)
             if found is None:
+                _READS.labels("miss").inc()
                 return compute()
             continue
         time.sleep(0.01)
         found = cache.get(name)
+    _READS.labels("hit").inc()
     return found[1]
+
+
+def refresh(key: str, seconds: int, compute: Callable[[], Any]) -> None:
+    """Computes now what remembered() gives, before it is out of date."""
+    name = _name(key)  # before what is computed, which an edit may make out of date meanwhile
+    _keep(name, seconds, compute())
+
+
+def _name(key: str) -> str:
+    # The edition is part of the name, so that what was computed before forget() is never read after it.
+    return f"{key}:{cache.get(f'{key}:edition')}"
+
+
+def _keep(name: str, seconds: int, value: Any) -> None:
+    if value is not None:
+        cache.set(name, (time.time() + seconds, value), timeout=2 * seconds)
 
 
 def _computed(name: str, lock: str, seconds: int, compute: Callable[[], Any]) -> Any:
     try:
         found = cache.get(name)  # somebody may have finished between our look and our lock
         if found is not None and found[0] > time.time():
+            _READS.labels("hit").inc()
             return found[1]
+        _READS.labels("miss").inc()
         value = compute()
-        if value is not None:
-            cache.set(name, (time.time() + seconds, value), timeout=2 * seconds)
+        _keep(name, seconds, value)
         return value
     finally:
         cache.delete(lock)
@@ -144,8 +164,7 @@ class SqliteCache(BaseCache):
         return readable(row[0]) if row else None
 
     def has(self, key: str) -> bool:
-        cursor = self._execute("SELECT 1 FROM cache WHERE key = ? AND expires > ?", key, time.time())
-        return bool(cursor and cursor.fetchone())
+        return self.get(key) is not None  # nobody keeps None
 
     def set(self, key: str, value: Any, timeout: Any = None) -> bool:
         self._sweep()

@@ -8,7 +8,8 @@ import selectors
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -28,9 +29,9 @@ POOL_TIMEOUT = 3  # s to wait for a pooled connection; then the answer is 503, n
 GREENLET_POOL_TIMEOUT = 15  # under gevent: a waiting greenlet holds no thread, and there are many more than connections
 SPARE_CONNECTIONS = 4  # beyond one per thread: readiness probes and commands
 PING_TIMEOUT = 1  # s in which the server of a pooled connection must answer; then another connection is tried
-_POSTGRES_LIMITS = "-c statement_timeout=15000 -c lock_timeout=3000 -c idle_in_transaction_session_timeout=30000"
+_POSTGRES_LIMITS = {"statement_timeout": "15s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "30s"}
 # A running statement whose server lost its power or its network ends after 20 s, and not with the kernel's 15 minutes.
-_HOST_IS_GONE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20000}
+HOST_IS_GONE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20000}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -65,19 +66,22 @@ def init_app(app: Flask, settings: Config) -> None:
         }
     if url.get_backend_name() == "postgresql":
         # prepare_threshold=None: prepared statements break behind PgBouncer's transaction pooling.
-        options["connect_args"] = {"connect_timeout": 2, "prepare_threshold": None, "options": _POSTGRES_LIMITS}
-        options["connect_args"] |= _HOST_IS_GONE
+        limits = " ".join(f"-c {name}={value}" for name, value in _POSTGRES_LIMITS.items())
+        options["connect_args"] = {"connect_timeout": 2, "prepare_threshold": None, "options": limits} | HOST_IS_GONE
         options["pool_recycle"] = 1800
     else:
         options["connect_args"] = {"timeout": BUSY_TIMEOUT / 1000}
+    options["hide_parameters"] = True  # an error's text goes to logs and mails: no hash, no letter of anybody in it
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     app.config.setdefault("SQLALCHEMY_TRACK_MODIFICATIONS", False)
     db.init_app(app)
     with app.app_context():
+        weakref.finalize(app, db.engine.dispose)  # at the process' end, too: SQLite's file then needs no -wal beside it
         if db.engine.dialect.name == "sqlite":
             _tune_sqlite(db.engine)
         else:
             event.listen(db.engine, "checkout", _ping)
+            _limit_through_poolers(db.engine)
 
 
 def _is_patched_by_gevent() -> bool:
@@ -104,6 +108,35 @@ def _ping(connection: Any, *_: Any) -> None:
             raise ConnectionError("the server has closed the connection")
     except Exception as error:  # psycopg's, too, which is not imported where SQLite is used
         raise DisconnectionError(f"a pooled connection to the database is of no use: {error}") from error
+
+
+def _limit_through_poolers(engine: Engine) -> None:
+    """The limits hold also through PgBouncer, which refuses them as options of a connection, or takes and forgets them.
+
+    It is found out with each new connection; the limits then come with each transaction.
+    """
+    begin_with = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _POSTGRES_LIMITS.items())
+    (name, value), *_ = _POSTGRES_LIMITS.items()
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, arguments: Any, parameters: dict[str, Any]) -> Any:
+        try:
+            return dialect.connect(*arguments, **parameters)
+        except dialect.loaded_dbapi.OperationalError as error:
+            if "startup parameter" not in str(error) or not parameters.pop("options", None):
+                raise
+            return dialect.connect(*arguments, **parameters)  # which are the engine's own: the next one does so at once
+
+    @event.listens_for(engine, "connect")
+    def look(connection: Any, record: Any) -> None:
+        connection.autocommit = True
+        record.info[begin_with] = connection.execute(f"SHOW {name}").fetchone() != (value,)
+        connection.autocommit = False
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if connection.info.get(begin_with):
+            connection.exec_driver_sql(begin_with)
 
 
 def _tune_sqlite(engine: Engine) -> None:
@@ -156,15 +189,34 @@ def write_unit() -> Iterator[None]:
     session.rollback()  # ends the read transaction: what follows must see what others have committed since
     session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
     session.info[_WRITTEN] = True
+    afterwards = session.info[_AFTERWARDS] = []
     try:
         yield
         session.commit()
     except BaseException:
         session.rollback()
         raise
+    finally:
+        session.info.pop(_AFTERWARDS, None)
+    for action in afterwards:
+        action()
 
 
+def after_commit(action: Callable[[], None]) -> None:
+    """Does it when the write_unit() around this has committed; at once where there is none."""
+    if is_writing():
+        db.session.info[_AFTERWARDS].append(action)
+    else:
+        action()
+
+
+_AFTERWARDS = "groundwork.afterwards"  # in Session.info: what the write unit has put off
 _WRITTEN = "groundwork.written"  # in Session.info: this transaction has written, or is a write unit
+
+
+def is_writing() -> bool:
+    """Within a write_unit()."""
+    return _AFTERWARDS in db.session.info
 
 
 def _note_writes(session: Session, *_: Any) -> None:

@@ -52,6 +52,8 @@ class Gateway:
         self.unread_limit = settings.MAX_CONTENT_LENGTH if self._hops else 0
         self.policy = security.ContentPolicy(settings.CSP_EXTRA_SOURCES)
         self.observe = metrics.observe
+        self.begin_watch = metrics.watch.begin if metrics.watch else None
+        self.end_watch = metrics.watch.end if metrics.watch else None
         self.write_access_line = access_writer(settings)
         self.is_good_host = functools.lru_cache(maxsize=256)(self._is_good_host)
 
@@ -60,6 +62,8 @@ class Gateway:
         self._apply_forwarded(environ)
         if (probe := self._probes.get(environ.get("PATH_INFO", ""))) is not None:
             return exchange.answer_probe(probe)
+        if begin := self.begin_watch:
+            exchange.token = begin(environ)
         if self._cross_origin:  # before any refusal: a browser blames an error without these headers on CORS
             exchange.extra_headers = self._cross_origin.headers(environ.get("HTTP_ORIGIN"))
         if fault := self._malformed(environ):
@@ -161,17 +165,9 @@ class Exchange:
     """One request and its answer on the way out: headers are added; after the last byte it is logged and counted."""
 
     __slots__ = (
-        "_environ",
-        "_gateway",
-        "_request_id",
-        "_route",
-        "_size",
-        "_start_response",
-        "_started",
-        "_status",
-        "body",
-        "extra_headers",
-    )
+        "_environ", "_gateway", "_request_id", "_route", "_size", "_start_response", "_started", "_status", "body",
+        "extra_headers", "token",
+    )  # fmt: skip
 
     def __init__(self, gateway: Gateway, environ: Environ, start_response: Any) -> None:
         self._gateway = gateway
@@ -180,6 +176,7 @@ class Exchange:
         self._started = time.perf_counter()
         self._status = "101"  # a view that takes the raw socket (WebSocket) never calls start_response
         self._size = "null"
+        self.token: int | None = None
         self._route = "none"
         self.body: Iterable[bytes] = ()
         self.extra_headers: Headers = []
@@ -222,6 +219,8 @@ class Exchange:
     def _finish(self) -> None:
         environ, seconds = self._environ, time.perf_counter() - self._started
         method = environ["REQUEST_METHOD"]
+        if self.token is not None and (end := self._gateway.end_watch):
+            end(self.token)
         self._gateway.observe(method, self._route, self._status, seconds)
         if write := self._gateway.write_access_line:
             agent, client = environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 from sqlalchemy import String, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -77,7 +77,8 @@ class Limit:
                 db.session.execute(delete(Try).where(Try.key.in_(hashed), Try.ticket == ticket))
 
     def _hashed(self, key: str) -> str:
-        return hashlib.sha256(f"{self.name}:{key}".encode("utf-8", "replace")).hexdigest()[:32]
+        application = current_app.extensions["settings"].slug  # others may share the Redis
+        return hashlib.sha256(f"{application}:{self.name}:{key}".encode("utf-8", "replace")).hexdigest()[:32]
 
     def _take_in_database(self, hashed: list[str], now: float, ticket: str) -> float:
         with write_unit():

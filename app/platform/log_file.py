@@ -63,9 +63,7 @@ class SharedLogFile(ConcurrentRotatingFileHandler):
     def _is_one_of_ours(self, descriptor: int) -> bool:
         rotated = [f"{self.baseFilename}.{number}" for number in range(1, self.backupCount + 1)]
         for name in [self.baseFilename, *rotated]:
-            try:
+            with contextlib.suppress(OSError):  # no such rotated file yet, or the descriptor is closed
                 if os.path.samestat(os.fstat(descriptor), os.stat(name)):
                     return True
-            except OSError:  # no such rotated file yet, or the descriptor is closed
-                continue
         return False

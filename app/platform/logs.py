@@ -110,6 +110,17 @@ def dict_config(settings: Config) -> dict[str, Any]:
     """For logging.config.dictConfig, and for Gunicorn's `logconfig_dict`."""
     quiet = {"level": "WARNING"}
     through_root: dict[str, Any] = {"level": settings.LOG_LEVEL, "handlers": [], "propagate": True}
+    loggers = {
+        "gunicorn.error": through_root,
+        "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": False},
+        "waitress.queue": {"level": "ERROR"},  # "task queue depth" under every small burst is noise
+        "werkzeug": through_root,
+        "alembic": quiet,
+        "sqlalchemy.engine": quiet,
+        "asyncio": quiet,
+    }
+    for name, level in settings.LOG_LEVELS.items():
+        loggers[name] = loggers.get(name, {}) | {"level": level}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -117,15 +128,7 @@ def dict_config(settings: Config) -> dict[str, Any]:
         "formatters": {"json": {"()": JsonFormatter}, "console": {"()": ConsoleFormatter}},
         "handlers": {"main": _handler(settings)},
         "root": {"level": settings.LOG_LEVEL, "handlers": ["main"]},
-        "loggers": {
-            "gunicorn.error": through_root,
-            "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": False},
-            "waitress.queue": {"level": "ERROR"},  # "task queue depth" under every small burst is noise
-            "werkzeug": through_root,
-            "alembic": quiet,
-            "sqlalchemy.engine": quiet,
-            "asyncio": quiet,
-        },
+        "loggers": loggers,
     }
 
 

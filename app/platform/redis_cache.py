@@ -1,6 +1,7 @@
 """The cache in Redis, which degrades to a miss: the stock backend turns an outage of Redis into answers of 500."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,21 +22,47 @@ class SafeSerializer(RedisSerializer):
         return readable(value[1:]) if value and value.startswith(b"!") else super().loads(value)
 
 
+class Breaker:
+    """Leaves a Redis alone for a while that has failed. One in each process for each that uses it."""
+
+    def __init__(self, of: str) -> None:
+        self._of = of
+        self._broken_until: float | None = None  # monotonic time; None: it works
+        self._probe = threading.Lock()
+
+    def guarded(self, operation: Callable[[], Any], miss: Any) -> Any:
+        if self._broken_until is None:
+            return self._tried(operation, miss)
+        # Of all threads one asks whether it is back: with a hung Redis it waits for its time-out, the others do not.
+        if time.monotonic() < self._broken_until or not self._probe.acquire(blocking=False):
+            return miss
+        try:
+            return self._tried(operation, miss)
+        finally:
+            self._probe.release()
+
+    def _tried(self, operation: Callable[[], Any], miss: Any) -> Any:
+        try:
+            answer = operation()
+        except RedisError as error:
+            if self._broken_until is None:
+                _log.warning("%s: Redis failed, asked again every %s s until it works: %s", self._of, BREAK, error)
+            self._broken_until = time.monotonic() + BREAK
+            return miss
+        if self._broken_until is not None:
+            _log.info("%s: Redis works again", self._of)
+            self._broken_until = None
+        return answer
+
+
 class SafeRedisCache(RedisCache):
     """Every operation answers like an empty cache while Redis fails."""
 
     serializer = SafeSerializer()
-    _open_again = 0.0  # monotonic time until which Redis is left alone
 
-    def guarded(self, operation: Callable[[], Any], miss: Any) -> Any:
-        if time.monotonic() < self._open_again:
-            return miss
-        try:
-            return operation()
-        except RedisError as error:
-            self._open_again = time.monotonic() + BREAK
-            _log.warning("cache: Redis failed, not asked again for %s s: %s", BREAK, error)
-            return miss
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.guarded = Breaker("cache").guarded
 
 
 def _guard(name: str, miss: Any) -> None:

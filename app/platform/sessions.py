@@ -5,7 +5,6 @@ and Secure; over plain http it is neither, because a browser would not send it b
 """
 
 import os
-import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -21,7 +20,7 @@ from config import Config, ConfigError
 def init_app(app: Flask, settings: Config) -> None:
     app.secret_key = app.config["SECRET_KEY"] or persistent_secret(settings.INSTANCE_PATH)
     app.config |= {"SESSION_COOKIE_SAMESITE": "Lax", "SESSION_REFRESH_EACH_REQUEST": False}
-    app.session_interface = CookieSession(settings.APP_NAME)
+    app.session_interface = CookieSession(settings.slug)
 
 
 def persistent_secret(folder: Path) -> str:
@@ -62,8 +61,8 @@ def _name_once(draft: Path, path: Path) -> None:
 class CookieSession(SecureCookieSessionInterface):
     """Flask's signed cookie, without the 16 µs that a secret key costs every request (measured)."""
 
-    def __init__(self, name: str) -> None:
-        self.slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "app"
+    def __init__(self, slug: str) -> None:
+        self.slug = slug
         self._serializer: URLSafeTimedSerializer | None = None
         self._keys: tuple[Any, ...] = ()
 

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from app.posts import admin, api
+from app.posts import admin, api, reading
 from app.posts.commands import seed
 from app.posts.views import blueprint
 
@@ -12,5 +12,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api.blueprint, url_prefix="/api/v1/posts")
     app.register_blueprint(admin.blueprint, url_prefix="/admin/posts")
     app.cli.add_command(seed)
+    app.extensions.setdefault("personal_data", {})["posts"] = reading.own_posts
     app.extensions["navigation"].append(("posts.index", "Posts"))
     app.extensions["admin_pages"].append(("admin_posts.index", "Posts"))

@@ -3,8 +3,8 @@ from werkzeug.wrappers import Response
 
 from app.auth import admin_required
 from app.auth.models import User
-from app.posts import reading, writing
-from app.posts.views import asked
+from app.posts import writing
+from app.posts.views import asked_for
 
 blueprint = Blueprint("admin_posts", __name__, template_folder="templates")
 
@@ -12,9 +12,7 @@ blueprint = Blueprint("admin_posts", __name__, template_folder="templates")
 @blueprint.get("/")
 @admin_required
 def index(_: User) -> str:
-    before, query = asked()
-    posts, older = reading.page(before, query, limit=50)
-    return render_template("posts/admin.html", posts=posts, older=older, query=query)
+    return render_template("posts/admin.html", **asked_for(limit=50))
 
 
 @blueprint.post("/<key:post_id>/delete")

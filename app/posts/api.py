@@ -65,8 +65,7 @@ def post(post_id: int) -> Any:
 def create_post(caller: Caller, body: PostIn) -> Any:
     """Publish a post."""
     post_id, _ = writing.create(caller.user, idempotency_key(), **body.model_dump())
-    shown, headers = _with_version(post_id)
-    return shown, headers | {"Location": url_for("api_posts.post", post_id=post_id)}
+    return _with_version(post_id, Location=url_for("api_posts.post", post_id=post_id))
 
 
 @endpoint(blueprint, "PUT", "/<key:post_id>", answer=PostOut, body=PostIn, scope=WRITE, headers=("If-Match",))
@@ -89,9 +88,9 @@ def remove_post(caller: Caller, post_id: int) -> None:
     writing.remove(post_id, caller.user, expected_version())
 
 
-def _with_version(post_id: int) -> tuple[dict[str, Any], dict[str, str]]:
+def _with_version(post_id: int, **headers: str) -> tuple[dict[str, Any], dict[str, str]]:
     found = reading.post(post_id)
-    return _shown(found), {"ETag": f'"{found["version"]}"'}
+    return _shown(found), {"ETag": f'"{found["version"]}"', **headers}
 
 
 def _shown(row: reading.Row) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 from flask.cli import with_appcontext
-from sqlalchemy import func, select
 
 from app.auth import hash_password
 from app.auth.models import User
@@ -22,15 +21,14 @@ def seed(count: int) -> None:
     topics = json.loads((Path(__file__).parent / "seed.json").read_text(encoding="utf-8"))
     unknown = hash_password(secrets.token_urlsafe())
     with write_unit():
-        if db.session.scalar(select(func.count()).select_from(Post)):
-            click.echo("There are posts already; nothing was added.")
-            return
+        if db.session.query(Post).count():
+            return click.echo("There are posts already; nothing was added.")
         author = User(name=f"ada-{secrets.token_hex(2)}", password_hash=unknown)
         db.session.add(author)
         db.session.flush()
         for number in range(count):
             topic, made = topics[number % len(topics)], utc_now() - timedelta(hours=count - number)
-            title = f"{topic['title']} ({number // len(topics) + 1})" if count > len(topics) else topic["title"]
-            dates = {"created_at": made, "updated_at": made}
-            db.session.add(Post(title=title, body=topic["body"], author_id=author.id, **dates))
-    click.echo(f"Added {count} posts.")
+            post = Post(**topic, author_id=author.id, created_at=made, updated_at=made)
+            post.title += f" ({number // len(topics) + 1})" if count > len(topics) else ""
+            db.session.add(post)
+    return click.echo(f"Added {count} posts.")

@@ -11,23 +11,20 @@ from app.posts import reading, writing
 from app.posts.forms import PostForm
 from app.uploads import store_image
 
-POST = "/<key:post_id>"
-
 blueprint = Blueprint("posts", __name__, template_folder="templates")
 
 
 @blueprint.get("/")
 def index() -> str:
+    return render_template("posts/index.html", **asked_for())
+
+
+def asked_for(limit: int = 20) -> dict[str, Any]:
     """The newest posts, or those before `?before=<key>`; with `?q=` those that have all its words in their title."""
-    before, query = asked()
-    posts, older = reading.page(before, query)
-    return render_template("posts/index.html", posts=posts, older=older, newest=before == LAST_KEY, query=query)
-
-
-def asked() -> tuple[int, str]:
-    """From which key on, and which words."""
-    before = request.args.get("before", LAST_KEY, type=int)
-    return max(0, min(before, LAST_KEY)), request.args.get("q", "").strip()[:200]
+    before = max(0, min(request.args.get("before", LAST_KEY, type=int), LAST_KEY))
+    query = request.args.get("q", "").strip()[:200]
+    posts, older = reading.page(before, query, limit)
+    return {"posts": posts, "older": older, "newest": before == LAST_KEY, "query": query}
 
 
 @blueprint.get("/popular")
@@ -35,7 +32,7 @@ def popular() -> str:
     return render_template("posts/popular.html", posts=reading.popular())
 
 
-@blueprint.get(POST)
+@blueprint.get("/<key:post_id>")
 def detail(post_id: int) -> str:
     post = reading.cached_post(post_id)
     if request.method == "GET":
@@ -55,7 +52,7 @@ def create(user: User) -> Response | str | tuple[str, int]:
     return redirect(url_for("posts.detail", post_id=post_id), 303)
 
 
-@blueprint.route(f"{POST}/edit", methods=["GET", "POST"])
+@blueprint.route("/<key:post_id>/edit", methods=["GET", "POST"])
 @login_required
 def edit(user: User, post_id: int) -> Response | str | tuple[str, int]:
     post = reading.post(post_id)
@@ -69,7 +66,7 @@ def edit(user: User, post_id: int) -> Response | str | tuple[str, int]:
     return redirect(url_for("posts.detail", post_id=post_id), 303)
 
 
-@blueprint.post(f"{POST}/delete")
+@blueprint.post("/<key:post_id>/delete")
 @login_required
 def delete(user: User, post_id: int) -> Response:
     writing.remove(post_id, user)
@@ -79,8 +76,6 @@ def delete(user: User, post_id: int) -> Response:
 
 def _values(form: PostForm) -> dict[str, Any]:
     values: dict[str, Any] = {"title": form.title.data, "body": form.body.data}
-    if form.image.data:
-        values["image"] = store_image(form.image.data)
-    elif form.without_image.data:
-        values["image"] = None
+    if form.image.data or form.without_image.data:
+        values["image"] = store_image(form.image.data) if form.image.data else None
     return values

@@ -10,6 +10,7 @@ from app.extensions import db
 from app.platform.cache import forget
 from app.platform.database import utc_now, write_unit
 from app.platform.errors import AppError
+from app.platform.events import publish
 from app.posts.models import Post
 from app.posts.reading import POPULAR, cache_key
 from app.uploads import kept_on_success, remove_image
@@ -17,15 +18,15 @@ from app.uploads import kept_on_success, remove_image
 
 def create(author: User, request_key: str | None, **values: Any) -> tuple[int, bool]:
     """The key of the new post, and True; or of the one that this author has made with this `request_key`, and False."""
-    made = select(Post).where(Post.author_id == author.id, Post.request_key == request_key)
     post = Post(author_id=author.id, request_key=request_key, **values)
     try:
         with kept_on_success(values.get("image")), write_unit():
             db.session.add(post)
             db.session.flush()
+            publish("posts", {"id": post.id, "title": post.title})
             return post.id, True
     except IntegrityError:
-        earlier = db.session.scalar(made)
+        earlier = db.session.scalar(select(Post).filter_by(author_id=author.id, request_key=request_key))
         if earlier is None:
             raise
     if (earlier.title, earlier.body) != (post.title, post.body):

@@ -141,3 +141,9 @@ def test_the_tour_leads_below_a_prefix_too(make_app: Callable[..., Flask]) -> No
     assert 'href="/myapp/hello?name=Ada"' in page
     assert 'href="/myapp/tour?name=Ada"' in page
     assert 'action="/myapp/tour/"' in page
+
+
+@pytest.mark.parametrize(("on", "heading"), [(False, "Hello, <em>Ada</em></h1>"), (True, "Hello, <em>Ada</em>!</h1>")])
+def test_a_flag_makes_the_greeting_louder(on: bool, heading: str, app: Flask) -> None:
+    app.extensions["flags"] = {"loud-greeting": on}
+    assert heading in app.test_client().get("/tour/?name=Ada").text

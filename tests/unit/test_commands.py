@@ -50,7 +50,7 @@ def test_the_settings_in_force_are_shown_without_secrets(make_app: Callable[...,
     assert shown.exit_code == 0, shown.output
     assert "hunter2" not in shown.output
     values = dict(line.split(maxsplit=1) for line in shown.output.splitlines())
-    assert list(values) == list(Config.model_fields)
+    assert values.keys() == Config.model_fields.keys()
     assert values["SECRET_KEY"] == values["SECRET_KEY_FALLBACKS"] == values["METRICS_TOKEN"] == "***"
     assert values["DATABASE_URL"] == "postgresql+psycopg://me:***@db/app"
     assert values["REDIS_URL"] == "redis://:***@cache:6379/0"

@@ -210,7 +210,7 @@ def test_postgresql_gets_short_limits_and_a_connection_per_thread(make_app: Call
     assert (options["pool_size"], options["max_overflow"], options["pool_timeout"]) == (7, 4, 3)
     assert (options["connect_args"]["connect_timeout"], options["connect_args"]["tcp_user_timeout"]) == (2, 20000)
     assert options["connect_args"]["prepare_threshold"] is None  # PgBouncer
-    for limit in ("statement_timeout=15000", "lock_timeout=3000", "idle_in_transaction_session_timeout=30000"):
+    for limit in ("statement_timeout=15s", "lock_timeout=3s", "idle_in_transaction_session_timeout=30s"):
         assert f"-c {limit}" in options["connect_args"]["options"]
     with app.app_context():
         assert (db.engine.dialect.name, db.engine.driver) == ("postgresql", "psycopg")

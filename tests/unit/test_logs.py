@@ -209,3 +209,18 @@ def test_logging_to_a_stream_that_fails_stays_silent_in_production(monkeypatch: 
     logs.configure(logs.Config())
     assert logging.raiseExceptions is False
     log.error("lost")
+
+
+def test_single_loggers_have_the_levels_of_the_settings() -> None:
+    logs.configure(TestingConfig(LOG_LEVELS={"sqlalchemy.engine": "INFO", "groundwork.loud": "DEBUG"}))
+    assert logging.getLogger("sqlalchemy.engine").level == logging.INFO
+    assert logging.getLogger("groundwork.loud").level == logging.DEBUG
+    logs.configure(TestingConfig())
+    assert logging.getLogger("sqlalchemy.engine").level == logging.WARNING
+    logging.getLogger("groundwork.loud").setLevel(logging.NOTSET)
+
+
+def test_a_level_of_its_own_leaves_a_logger_its_place_in_the_pipeline() -> None:
+    before = logs.dict_config(TestingConfig())["loggers"]["gunicorn.error"]
+    after = logs.dict_config(TestingConfig(LOG_LEVELS={"gunicorn.error": "ERROR"}))["loggers"]["gunicorn.error"]
+    assert after == before | {"level": "ERROR"}

@@ -4,12 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from flask import Flask, abort
 from flask.testing import FlaskClient
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.platform import metrics
@@ -102,16 +104,16 @@ def test_the_folder_of_all_processes_is_made_private_and_removed(
     (folder / "counter_1.db").touch()
     metrics_folder.make_folder(tmp_path)
     assert os.environ[metrics.FOLDER] == str(folder)
-    assert os.listdir(folder) == [], "of a process that was killed and had this one's number"
+    assert not (folder / "counter_1.db").exists(), "of a process that was killed and had this one's number"
     assert (named / "precious").exists(), "never a folder of somebody else"
     (folder / "counter_1.db").touch()
     metrics_folder.make_folder(tmp_path, inherited=True)
     assert (folder / "counter_1.db").exists(), "a parent that hands over passes its numbers on"
-    for file in folder.iterdir():
-        file.unlink()
-    (folder / "gauge_liveall_7.db").touch()
-    metrics_folder.worker_is_gone(7)
-    assert os.listdir(folder) == []
+    (folder / "counter_1.db").unlink()
+    (folder / f"gauge_livesum_{os.getpid()}.db").touch()
+    (folder / f"counter_{os.getpid()}.db").touch()
+    metrics_folder.worker_is_gone(os.getpid())
+    assert not list(folder.glob(f"*_{os.getpid()}*"))
     metrics_folder.remove_folder()
     assert not folder.exists()
     metrics_folder.worker_is_gone(7)  # nothing to do, and no error
@@ -134,6 +136,40 @@ def test_a_folder_whose_parents_are_gone_is_removed_by_the_next_server_and_no_ot
     assert [folder.exists() for folder in (dead, passed_on, living)] == [False, True, True]
 
 
+@pytest.mark.skipif(not metrics_folder.MEMORY.is_dir(), reason="only Linux has a folder in memory")
+@pytest.mark.parametrize("last", ["99999999999999999999", "1²", "", "-1"])
+@pytest.mark.parametrize("heir", ["99999999999999999999.heir", "x.heir", ".heir", None])
+def test_folders_with_strange_names_stop_no_server(
+    last: str, heir: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_folder, "MEMORY", tmp_path)
+    monkeypatch.setenv(metrics.FOLDER, "")
+    own = metrics_folder.folder_of(tmp_path)
+    strange = tmp_path / f"{own.name.rpartition('-')[0]}-{last}"
+    strange.mkdir()
+    if heir:
+        (strange / heir).touch()
+    metrics_folder.make_folder(tmp_path)
+    assert os.environ[metrics.FOLDER] == str(own)
+
+
+@pytest.mark.skipif(not metrics_folder.MEMORY.is_dir() or os.geteuid() != 0, reason="only root gives a folder away")
+def test_folders_of_other_users_are_left_alone_and_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_folder, "MEMORY", tmp_path)
+    monkeypatch.setenv(metrics.FOLDER, "")
+    others = metrics_folder.folder_of(tmp_path, 2**22 + 1), metrics_folder.folder_of(tmp_path)
+    for folder in others:
+        folder.mkdir()
+        os.chown(folder, 65534, 65534)
+    removed: list[Path] = []
+    monkeypatch.setattr(metrics_folder.shutil, "rmtree", lambda folder, **_: removed.append(folder))  # of no effect
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    metrics_folder.make_folder(tmp_path)
+    used = Path(os.environ[metrics.FOLDER])
+    assert (used.is_dir(), used in others) == (True, False)
+    assert others[0] not in removed
+
+
 TWO_WORKERS = """
 import os
 from app.platform.metrics import RequestMetrics
@@ -154,3 +190,24 @@ def test_any_worker_answers_for_all(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TWO_WORKERS]
     output = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
     assert samples(output, "http_requests_total") == {("GET", "/", "200"): 21}
+
+
+def test_a_collector_that_fails_takes_nothing_else_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> list[Metric]:
+        raise RuntimeError("the database is down")
+
+    counted = RequestMetrics([broken, lambda: [GaugeMetricFamily("fine", "", value=7)]])
+    counted.observe("GET", "/", "200", 0.01)
+    text = counted.exposition().decode()
+    assert "fine 7.0" in text
+    assert samples(text, "http_requests_total") == {("GET", "/", "200"): 1}
+    assert "the database is down" in caplog.text
+
+
+def test_counts_that_can_not_be_read_whole_are_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: FlaskClient
+) -> None:
+    (tmp_path / "counter_1.db").touch()  # never filled
+    monkeypatch.setenv(metrics.FOLDER, str(tmp_path))
+    monkeypatch.setattr(metrics.time, "sleep", lambda seconds: None)
+    assert client.get("/metrics").status_code == 503

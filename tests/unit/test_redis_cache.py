@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 from flask import Flask
 
 from app.extensions import cache
+from app.platform.errors import AppError
+from app.platform.limits import Limit
+from app.platform.locks import lock
 from app.platform.redis_cache import BREAK, SafeRedisCache
 
 MISSES: list[tuple[str, tuple[Any, ...], Any]] = [
@@ -132,3 +136,43 @@ def test_when_redis_comes_back_the_cache_works_again(
     store._write_client.set("groundwork:a", b"!cgone_module\nGone\n.")
     assert store.get("a") is None, "written by another release"
     assert store.clear()
+
+
+def test_two_applications_on_one_redis_do_not_meet(
+    make_app: Callable[..., Flask], port: int, start_redis: Callable[[], None]
+) -> None:
+    start_redis()
+    limit, granted = Limit("log-in", 1, 60), []
+    for name in ("Shop", "Shop Two"):
+        app = make_app(REDIS_URL=f"redis://127.0.0.1:{port}/0", APP_NAME=name)
+        with app.app_context():
+            assert cache.get("greeting") is None
+            assert cache.set("greeting", name)
+            granted.append(lock("update").acquire())
+            limit.take("ada")
+            with pytest.raises(AppError):
+                limit.take("ada")
+    assert granted == [1, 1], "each has its own lock"
+
+
+def test_of_many_threads_one_waits_for_a_redis_that_still_hangs(
+    store: SafeRedisCache, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as silent, ThreadPoolExecutor(16) as threads:
+        silent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        silent.bind(("127.0.0.1", port))
+        silent.listen()
+        assert store.get("a") is None
+        monkeypatch.setattr("app.platform.redis_cache.BREAK", 0.01)
+        breaker = store.guarded.__self__  # type: ignore[attr-defined]
+        breaker._broken_until = 0.0  # the break is over
+
+        def waited(_: int) -> float:
+            started = time.monotonic()
+            assert store.get("a") is None
+            return time.monotonic() - started
+
+        breaker._probe.acquire()  # one asks at this moment
+        assert max(threads.map(waited, range(16))) < 0.2
+        breaker._probe.release()
+        assert waited(0) > 0.2

@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from app.extras.backup import scheduled  # noqa: F401  # its task is known by being imported
 from app.extras.backup.commands import backup, restore
 
 

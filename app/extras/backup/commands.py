@@ -30,12 +30,10 @@ _KINDS = {"sqlite": sqlite, "postgresql": postgresql}
 @click.option("--keep", default=7, show_default=True, type=click.IntRange(1), help="How many dated backups stay.")
 def backup(file: Path | None, keep: int) -> None:
     """Back up database and uploads into FILE, else a dated one in INSTANCE_PATH/backups; and restore it for a trial."""
-    slug = getattr(current_app.session_interface, "slug", "backup")
-    target = file or _dated(slug)
+    target = file or next_dated(_folder())
     with _explained() as changed:
-        is_tried = _write(target.absolute(), changed)
-        for old in [] if file else sorted(target.parent.glob(f"{slug}-{'[0-9]' * 8}T{'[0-9]' * 6}Z.tar.gz"))[:-keep]:
-            old.unlink()
+        is_tried = write(target.absolute(), changed)
+        for old in [] if file else remove_oldest(target.parent, keep):
             click.echo(f"Removed {old.name}, to keep {keep}.")
     sys.exit(0 if is_tried else 1)
 
@@ -56,7 +54,7 @@ def _explained() -> Iterator[list[str]]:
         raise Failed(f"{reason}. {'. '.join(changed) or 'Nothing was changed'}.") from None
 
 
-def _write(target: Path, changed: list[str]) -> bool:
+def write(target: Path, changed: list[str]) -> bool:
     """Writes a draft beside `target` and replaces that when it is good. False when it was not restored for a trial."""
     started, kind, uploads = utc_now(), _KINDS[db.engine.dialect.name], Path(current_app.instance_path, "uploads")
     sums: dict[str, str] = {}
@@ -105,7 +103,7 @@ def restore(file: Path, force: bool) -> None:
         if (manifest.get("format"), manifest.get("database")) != (1, db.engine.dialect.name):
             raise Failed(f"It is a backup of {manifest.get('database')}, but DATABASE_URL is {db.engine.dialect.name}")
         if held:
-            _write(_dated("before-restore"), changed)
+            write(next_dated(_folder(), "before-restore"), changed)
         changed.append("The database is as it was; uploads may have been added")
         (instance / "uploads").mkdir(exist_ok=True)
         for upload in Path(folder, "uploads").glob("*"):  # first, or a row names one that is not there
@@ -120,8 +118,29 @@ def restore(file: Path, force: bool) -> None:
     click.echo(f"Restored in {taken:.1f} s. Next: flask db upgrade")
 
 
-def _dated(name: str) -> Path:
-    return Path(current_app.instance_path, "backups", f"{name}-{utc_now():%Y%m%dT%H%M%SZ}.tar.gz")
+def _folder() -> Path:
+    return Path(current_app.instance_path, "backups")
+
+
+def _slug() -> str:
+    return getattr(current_app.session_interface, "slug", "backup")
+
+
+def next_dated(folder: Path, name: str = "") -> Path:
+    return folder / f"{name or _slug()}-{utc_now():%Y%m%dT%H%M%SZ}.tar.gz"
+
+
+def dated(folder: Path) -> list[Path]:
+    """The backups there that no FILE was named for, the oldest first."""
+    return sorted(folder.glob(f"{_slug()}-{'[0-9]' * 8}T{'[0-9]' * 6}Z.tar.gz"))
+
+
+def remove_oldest(folder: Path, keep: int) -> list[Path]:
+    """All but the newest `keep`; returns what is gone."""
+    oldest = dated(folder)[:-keep]
+    for file in oldest:
+        file.unlink()
+    return oldest
 
 
 def _contents(of: dict[str, Any]) -> str:
