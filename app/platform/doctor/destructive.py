@@ -16,6 +16,7 @@ from sqlalchemy import inspect, text
 
 from app.extensions import db
 from app.platform import migrations
+from app.platform.doctor import migrate
 
 APPROVAL = "SAFE_BECAUSE"
 REMEDY = (
@@ -62,13 +63,13 @@ def review() -> None:
 
 def pending() -> list[Path]:
     """The files of the migrations that the database lacks; none for a new database, which no release uses yet."""
-    with migrations.explained(), db.engine.connect() as connection:
+    with migrate.explained(), db.engine.connect() as connection:
         if migrations.state(connection) != "behind" or not inspect(connection).has_table("alembic_version"):
             return []
         applied = tuple(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
     from alembic.script import ScriptDirectory
 
-    scripts = ScriptDirectory.from_config(migrations.alembic_config())
+    scripts = ScriptDirectory.from_config(migrate.alembic_config())
     return [Path(script.path) for script in scripts.iterate_revisions("heads", applied or "base")]
 
 

@@ -11,7 +11,9 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from app.platform.logs import mask
-from config import ROOT, Config
+from config import Config
+from config_extras import ExtrasConfig
+from config_types import ROOT
 
 commands = AppGroup("settings", help="The settings in force.")
 
@@ -21,8 +23,13 @@ def show() -> None:
     """Print every setting in force, secrets masked."""
     settings: Config = current_app.extensions["settings"]
     width = max(len(name) for name in Config.model_fields)
-    for name in Config.model_fields:
+    for name in _in_order():
         click.echo(f"{name:<{width}}  {_shown(getattr(settings, name))}")
+
+
+def _in_order() -> list[str]:
+    """The settings of config.py, then those that it takes over from config_extras.py."""
+    return sorted(Config.model_fields, key=lambda name: name in ExtrasConfig.model_fields)
 
 
 def _shown(value: Any) -> str:
@@ -30,6 +37,8 @@ def _shown(value: Any) -> str:
         return "(unset)"
     if isinstance(value, SecretStr):
         return "***"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_shown(part)}" for name, part in value.items()) or "(none)"
     if isinstance(value, tuple):
         return ", ".join(_shown(part) for part in value) or "(none)"
     if isinstance(value, str) and "://" in value:
@@ -49,10 +58,11 @@ def example_file() -> str:
         "# Every setting and its default, made by `flask settings example` from config.py.",
         "# Nothing here is needed to start. Copy to .env, uncomment what you change, then: scripts/reload.sh",
     ]
-    for name, field in Config.model_fields.items():
+    for name in _in_order():
+        field = Config.model_fields[name]
         default = field.default
         if name == "INSTANCE_PATH":
             default = default.relative_to(ROOT)
-        text = "" if default in (None, ()) else json.dumps(str(default)) if " " in str(default) else str(default)
+        text = "" if default in (None, (), {}) else json.dumps(str(default)) if " " in str(default) else str(default)
         lines += ["", *textwrap.wrap(f"# {field.description}", 100, subsequent_indent="# "), f"# {name}={text}"]
     return "\n".join(lines) + "\n"

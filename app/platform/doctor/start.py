@@ -9,7 +9,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.platform import migrations
+from app.platform.doctor import migrate
 from config import Config
 
 
@@ -21,8 +21,8 @@ def prepare(context: click.Context) -> None:
     settings: Config = current_app.extensions["settings"]
     require_writable(settings.INSTANCE_PATH)
     require_free_address(settings.HOST, settings.PORT)
-    with migrations.explained():
-        context.invoke(migrations.upgrade, revision="head")
+    with migrate.explained():
+        context.invoke(migrate.upgrade, revision="head")
     unix_socket = settings.HOST.removeprefix("unix:")
     name = str(settings.PORT) if unix_socket == settings.HOST else Path(unix_socket).stem
     run = settings.INSTANCE_PATH / "run"
