@@ -18,7 +18,8 @@ ensure_environment requirements.txt requirements-dev.txt
 # Not pip's extra indexes and folders of wheels: where they have a version, the lock would know their files only. A private
 # index that is really needed: UV_INDEX=… scripts/lock.sh
 eval "$("$VENV/bin/python" scripts/pip_index.py | grep -v -e UV_INDEX= -e UV_FIND_LINKS=)"
-for list in requirements requirements-dev requirements-uwsgi; do
+for list in requirements requirements-dev requirements-uwsgi requirements-otel requirements-skywalking requirements-sentry \
+  requirements-windows; do
   "$VENV/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
     --no-emit-index-url --no-emit-find-links --custom-compile-command scripts/lock.sh \
     ${1+"$1"} "$list.in" -o "$list.txt"

@@ -116,7 +116,7 @@ def boot_copy(version: str | None) -> None:
             pass_fds=[descriptor],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "HOST": "127.0.0.1"},
+            env={**os.environ, "HOST": "127.0.0.1", "JOBS": "external", "METRICS_PORT": "", "NACOS_API": "off"},
         )
         reason = None
         try:

@@ -63,7 +63,14 @@ give_lock_back() {
 
 # --- the Python environment ---------------------------------------------------------------------
 
+# .python-version tells Heroku which Python to install. pyenv would take it for an order to us, too, and hide the Pythons
+# and the uv of all other versions: what counts is what it says outside of this folder.
+if [ -z "${PYENV_VERSION:-}" ] && command -v pyenv >/dev/null 2>&1; then
+  PYENV_VERSION=$(cd / && pyenv version-name 2>/dev/null || echo system)
+  export PYENV_VERSION
+fi
 VENV=.venv
+SECRETS=/run/secrets # as in config.py
 
 find_python() { # prints a Python >= 3.11
   local candidate
@@ -84,8 +91,22 @@ ensure_environment() { # ensure_environment LOCK_FILE...: .venv holds what the l
   give_lock_back
 }
 
+extra_locks() { # those of the packages that the settings ask for: here, in .env, or in a secret file
+  local pair name lock
+  for pair in OTEL_EXPORTER_OTLP_ENDPOINT:otel SW_AGENT_COLLECTOR_BACKEND_SERVICES:skywalking SENTRY_DSN:sentry; do
+    name=${pair%:*} lock=requirements-${pair#*:}.txt
+    [ -f "$lock" ] || continue
+    if [ -n "${!name:-}" ] || grep -qsE "^[[:space:]]*(export[[:space:]]+)?${name}[[:space:]]*=[[:space:]\"']*[^[:space:]\"'#]" .env ||
+      [ -n "$(find -L "$SECRETS" -maxdepth 1 -iname "$name" -size +0 2>/dev/null)" ]; then
+      printf '%s ' "$lock"
+    fi
+  done
+}
+
 environment_is_current() { # made in this folder (its scripts name it), and from these lock files among others
   local lock installed
+  # shellcheck disable=SC2046 # names without spaces
+  set -- "$@" $(extra_locks)
   [ -x "$VENV/bin/python" ] && [ -f "$VENV/installed" ] || return 1
   installed=$(cat "$VENV/installed")
   case $installed in "# $PWD"*) ;; *) return 1 ;; esac
@@ -96,6 +117,8 @@ environment_is_current() { # made in this folder (its scripts name it), and from
 
 install_environment() {
   local python lock log="$VENV.log" made=""
+  # shellcheck disable=SC2046
+  set -- "$@" $(extra_locks)
   local requirements=()
   for lock in "$@"; do requirements+=(-r "$lock"); done
   if [ "$(head -n 1 "$VENV/installed" 2>/dev/null)" != "# $PWD" ] || ! "$VENV/bin/python" -c '' 2>/dev/null; then
@@ -103,7 +126,7 @@ install_environment() {
     rm -rf "$VENV"
     made=yes
     say "Making $VENV with $("$python" --version) …"
-    if command -v uv >/dev/null 2>&1; then
+    if uv --version >/dev/null 2>&1; then # asked, not looked up: pyenv has a uv that only says where uv is
       uv venv --quiet --python "$python" "$VENV" >"$log" 2>&1 || environment_failed "$log" "$made"
     else
       "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
@@ -113,7 +136,7 @@ install_environment() {
   fi
   say "Installing $* …"
   rm -f "$VENV/installed"
-  if command -v uv >/dev/null 2>&1; then
+  if uv --version >/dev/null 2>&1; then
     ( # uv does not read pip's configuration: an index or a mirror that the user set there counts here too
       eval "$("$VENV/bin/python" scripts/pip_index.py)"
       # Not linked to root's cache: who is given the environment later would be given the cache, too.
@@ -161,7 +184,8 @@ run_folder() { # where pid files are, made when missing
   local instance
   instance=$(setting INSTANCE_PATH instance)
   case $instance in /*) ;; *) instance=$PWD/$instance ;; esac
-  mkdir -p "$instance/run" 2>/dev/null || fail "the folder $instance can not be written. Own it, or set INSTANCE_PATH to another one."
+  # The folder may not be there yet: the database in it is nobody else's (config.py makes it so, too).
+  (umask 027 && mkdir -p "$instance/run") 2>/dev/null || fail "the folder $instance can not be written. Own it, or set INSTANCE_PATH to another one."
   (cd "$instance/run" && pwd -P) # a release has a link there; the path must outlive the release
 }
 

@@ -30,7 +30,7 @@ pid_file=$(one_pid_file "$run" "$port")
 address_file=${pid_file%.*.pid}.address
 old=$(cat "$pid_file")
 can_hand_over "$pid_file"
-environment_is_current requirements.txt || fail "requirements.txt has changed since $VENV was installed. Run scripts/stop.sh and scripts/start.sh, or deploy a release."
+environment_is_current requirements.txt || fail "requirements.txt has changed since $VENV was installed, or a setting asks for more packages. Run scripts/stop.sh and scripts/start.sh, or deploy a release."
 keeps_its_address "$pid_file" scripts
 
 say "1/3 pre-flight: booting the code on disk on a spare port …"

@@ -1,6 +1,7 @@
 @echo off
 rem Serves the application on Windows, after making whatever is missing: the Python environment, the dependencies
 rem (hashes checked), the secret, the database and its migrations. Nothing has to be set. Works from any folder.
+rem ERRORLEVEL is compared with 0: a program that has crashed leaves a negative one, which `if errorlevel 1` takes for good.
 setlocal
 cd /d "%~dp0.."
 set "VENV_PYTHON=.venv\Scripts\python.exe"
@@ -43,8 +44,13 @@ exit /b 0
 
 :environment
 rem An environment that was moved, or whose making was cut short, does not get this far; it is made anew.
-if exist "%STAMP%" "%VENV_PYTHON%" -c "" >nul 2>nul && goto dependencies
-if exist "%VENV_PYTHON%" "%VENV_PYTHON%" -m pip --version >nul 2>nul && goto dependencies
+if not exist "%VENV_PYTHON%" goto make
+set "PROBE=-m pip --version"
+if exist "%STAMP%" set "PROBE=-c pass"
+"%VENV_PYTHON%" %PROBE% >nul 2>nul
+if %ERRORLEVEL% == 0 goto dependencies
+
+:make
 set "FOUND="
 if defined PYTHON call :try "%PYTHON%"
 if not defined FOUND call :try py -3
@@ -56,18 +62,19 @@ if not defined FOUND (
 >&2 echo Making .venv ...
 if exist .venv rmdir /s /q .venv
 %FOUND% -m venv .venv
-if errorlevel 1 (
+if not %ERRORLEVEL% == 0 (
   if exist .venv rmdir /s /q .venv
   >&2 echo start.bat: the environment could not be made, the reason is above. Is this folder writable and Python complete?
   exit /b 1
 )
 
 :dependencies
-"%VENV_PYTHON%" -c "import filecmp, sys; sys.exit(not filecmp.cmp('requirements.txt', sys.argv[1], False))" "%STAMP%" >nul 2>nul && goto serve
+"%VENV_PYTHON%" -c "import filecmp, sys; sys.exit(not filecmp.cmp('requirements.txt', sys.argv[1], False))" "%STAMP%" >nul 2>nul
+if %ERRORLEVEL% == 0 goto serve
 >&2 echo Installing requirements.txt ...
 if exist "%STAMP%" del "%STAMP%"
 "%VENV_PYTHON%" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-if errorlevel 1 (
+if not %ERRORLEVEL% == 0 (
   >&2 echo start.bat: the dependencies could not be installed, the reason is above. Check the network, then start again.
   exit /b 1
 )
@@ -75,7 +82,7 @@ copy /y requirements.txt "%STAMP%" >nul
 
 :serve
 "%VENV_PYTHON%" -m flask --app wsgi prepare >nul
-if errorlevel 1 (
+if not %ERRORLEVEL% == 0 (
   >&2 echo start.bat: nothing was started, the reason is above. Mend it, then start again.
   exit /b 1
 )
@@ -84,5 +91,5 @@ exit /b %ERRORLEVEL%
 
 :try
 %* -c "import sys; sys.exit(sys.version_info < (3, 11))" >nul 2>nul
-if not errorlevel 1 set FOUND=%*
+if %ERRORLEVEL% == 0 set FOUND=%*
 exit /b 0

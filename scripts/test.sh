@@ -27,7 +27,16 @@ step() { # step NAME COMMAND...: progress, and the time each part took
   say "== $name: $((SECONDS - started)) s"
 }
 
-deploy_tests() { step "deploy tests" "$VENV/bin/python" -m pytest tests/deploy -q ${mode:+"$mode"}; }
+measured=(--cov --cov-report= --cov-fail-under=0) # which lines are executed; the sum is judged at the end
+# Servers mostly wait, so several of their tests run at once; those that compare times or loads (the marker "alone") do not.
+side_by_side=(-m "not alone" -n 3 --dist worksteal)
+alone() { "$VENV/bin/python" -m pytest -m alone -q ${mode:+"$mode"} "$@" || [ $? = 5 ]; } # 5: there is none
+deploy_tests() {
+  local began=$SECONDS
+  step "deploy tests" "$VENV/bin/python" -m pytest tests/deploy -m "not alone" -n 2 -q ${mode:+"$mode"}
+  step "deploy tests that measure" alone tests/deploy
+  say "== deploy tests together: $((SECONDS - began)) s; they are to take at most 3000"
+}
 if [ "$mode" = --deploy ]; then
   deploy_tests
   exit 0
@@ -36,13 +45,21 @@ fi
 step "ruff check" "$VENV/bin/ruff" check --quiet .
 step "ruff format" "$VENV/bin/ruff" format --quiet --check .
 step "mypy" "$VENV/bin/mypy"
-step "shellcheck" "$VENV/bin/shellcheck" -x -P . scripts/*.sh .ci/run
+step "shellcheck" "$VENV/bin/shellcheck" -x -P . scripts/*.sh deploy/compose/*.sh .ci/run
 quick=("$VENV/bin/python" -m pytest tests/unit tests/features -q -n auto ${mode:+"$mode"})
 if [ "$mode" = --fast ]; then
   step "unit and feature tests" "${quick[@]}"
   exit 0
 fi
-step "unit and feature tests" "${quick[@]}" --cov --cov-report=term
-step "server tests" "$VENV/bin/python" -m pytest tests/servers -q ${mode:+"$mode"}
+rm -f .coverage .coverage.*
+step "unit and feature tests" "${quick[@]}" "${measured[@]}"
+# The features' own server tests: what their processes execute counts. The others compare loads, which measuring would spoil.
+step "server tests of the features" \
+  "$VENV/bin/python" -m pytest tests/servers/*/ "${side_by_side[@]}" -q ${mode:+"$mode"} "${measured[@]}" --cov-append
+step "server tests" "$VENV/bin/python" -m pytest tests/servers/test_*.py "${side_by_side[@]}" -q ${mode:+"$mode"}
+step "server tests that measure" alone tests/servers
 step "browser tests" "$VENV/bin/python" -m pytest tests/browser -q ${mode:+"$mode"}
+step "the checklist on real sites" "$VENV/bin/python" -m pytest tests/deploy/nginx/test_doctor.py -q ${mode:+"$mode"} "${measured[@]}" --cov-append
 deploy_tests
+if [ "$mode" = --all ]; then judge=(); else judge=(--fail-under=0); fi # where something was left out, some lines were too
+step "coverage" "$VENV/bin/coverage" report "${judge[@]}"

@@ -13,6 +13,7 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self.file, self._key = folder, folder / "authority.pem", folder / "authority.key"
         subject = ["-subj", "/CN=Authority for tests", "-addext", "basicConstraints=critical,CA:TRUE"]
+        subject += ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]  # Python 3.13 wants it, and the key's id below
         _openssl("req", "-x509", *_new_key(self._key), "-days", DAYS, *subject, "-out", self.file)
 
     def issue(self, target: Path, *names: str) -> None:
@@ -22,7 +23,8 @@ class Authority:
         """
         target.mkdir(parents=True, exist_ok=True)
         request, extensions = self._folder / "request.pem", self._folder / "extensions"
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names))
+        named = ",".join(f"DNS:{name}" for name in names)
+        extensions.write_text(f"subjectAltName={named}\nauthorityKeyIdentifier=keyid\n")
         key, certificate = target / "privkey.pem.new", target / "fullchain.pem.new"
         _openssl("req", *_new_key(key), "-subj", f"/CN={names[0]}", "-out", request)
         signed_by = ["-CA", self.file, "-CAkey", self._key, "-CAcreateserial", "-extfile", extensions]

@@ -1,11 +1,14 @@
 """Renders the files of deploy/ for the tests, and remembers which of the rendered ones a server has opened.
 
+Some of what people copy stands in the project's own folder (TOP).
+
 The kernel tells of each file below a folder with rendered ones that was opened for reading and closed (inotify), so a
-file that is shipped but never read by a real server is found out (tests/deploy/test_every_file.py).
+file that is shipped but never read by a real server is found out (tests/deploy/conftest.py judges).
 """
 
-import atexit
-import subprocess
+import ctypes
+import os
+import struct
 import threading
 import time
 from pathlib import Path
@@ -13,9 +16,15 @@ from pathlib import Path
 from config import ROOT
 from scripts.render import render
 
-rendered: dict[Path, str] = {}  # where it was written to -> its path below deploy/
+rendered: dict[Path, str] = {}  # where it was written to -> its path below deploy/, or in TOP
+TOP = {"Dockerfile", ".dockerignore", "compose.yaml", "compose.https.yaml", "Procfile"}
+TOP |= {".gitlab-ci.yml", "renovate.json"}
+TOP |= {f".github/{name}.yml" for name in ("dependabot", "workflows/test", "workflows/deploy")}
 _opened: set[Path] = set()
-_watched: set[Path] = set()
+_folders: dict[int, Path] = {}  # that are watched
+IN_CLOSE_NOWRITE = 0x10
+_libc = ctypes.CDLL(None, use_errno=True)
+_events = _libc.inotify_init1(os.O_CLOEXEC)  # one for all: a user may have 128 of them
 
 
 def place(file: str, target: Path, **values: str) -> Path:
@@ -36,7 +45,7 @@ def shipped() -> set[str]:
     """What people copy; a README explains only."""
     folder = ROOT / "deploy"
     files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-    return {file for file in files if not file.endswith(".md")}
+    return {file for file in files if not file.endswith(".md")} | TOP
 
 
 def read_by_a_server() -> set[str]:
@@ -45,43 +54,19 @@ def read_by_a_server() -> set[str]:
 
 
 def _watch(folder: Path) -> None:
-    if folder in _watched:
-        return
-    if not _watched:
-        atexit.register(end_watching)  # also of a benchmark
-    _watched.add(folder)
-    watcher = subprocess.Popen(
-        ["inotifywait", "--monitor", "--event", "close_nowrite", "--format", "%w%f", str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert watcher.stderr
-    assert watcher.stdout
-    for line in watcher.stderr:
-        if "established" in line:
-            break
-    else:
-        raise RuntimeError(f"inotifywait ended with {watcher.wait()}: are fs.inotify.max_user_instances used up?")
-    _watchers.append(watcher)
-    threading.Thread(target=_collect, args=(watcher,), daemon=True).start()
+    if not _folders:
+        threading.Thread(target=_collect, daemon=True).start()
+    number = _libc.inotify_add_watch(_events, os.fsencode(folder), IN_CLOSE_NOWRITE)
+    if number < 0:
+        raise OSError(ctypes.get_errno(), f"{folder} can not be watched")
+    _folders[number] = folder
 
 
-def _collect(watcher: "subprocess.Popen[str]") -> None:
-    assert watcher.stdout
-    for line in watcher.stdout:
-        _opened.add(Path(line.rstrip("\n")))
-
-
-_watchers: "list[subprocess.Popen[str]]" = []
-
-
-def end_watching() -> None:
-    for watcher in _watchers:
-        watcher.kill()
-        watcher.wait()
-        for stream in (watcher.stdout, watcher.stderr):
-            if stream:
-                stream.close()
-    _watchers.clear()
-    _watched.clear()
+def _collect() -> None:
+    """Of each event (inotify(7)) the number of its folder, and the name behind three other numbers, its length last."""
+    while events := os.read(_events, 65_536):
+        while events:
+            number, _, _, length = struct.unpack_from("iIII", events)
+            name, events = events[16 : 16 + length].rstrip(b"\0"), events[16 + length :]
+            if number in _folders:
+                _opened.add(_folders[number] / os.fsdecode(name))

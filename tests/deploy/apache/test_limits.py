@@ -51,8 +51,9 @@ def test_apache_and_the_application_draw_the_same_line(case: str, way: Way) -> N
 
 @pytest.mark.parametrize("case", MALFORMED)
 def test_a_malformed_request_is_refused_once(case: str, way: Way) -> None:
-    got = [int(status) for status in re.findall(rb"(?m)^HTTP/1\.[01] (\d{3}) ", raw(way.site, MALFORMED[case]))]
-    assert len(got) <= 1, got
+    received = raw(way.site, MALFORMED[case])
+    got = [int(status) for status in re.findall(rb"(?m)^HTTP/1\.[01] (\d{3}) ", received)]
+    assert len(got) == (1 if received else 0), received  # HTTP/0.9 has pages without a status
     assert all(400 <= status < 500 or status == 501 for status in got), got
 
 

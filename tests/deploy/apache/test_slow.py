@@ -10,8 +10,8 @@ import pytest
 from benchmarks.load import Load
 from tests.deploy.apache.conftest import Way
 from tests.deploy.edge import Edge
+from tests.deploy.likeabrowser import LikeABrowser
 from tests.deploy.nginx.test_slow import COUNT, IMAGE, SECONDS, slow_body, slow_clients, slow_headers, slow_reading
-from tests.deploy.nginx.test_tls import LikeABrowser
 
 
 @pytest.mark.parametrize("slow", [slow_headers, slow_body, slow_reading], ids=lambda slow: slow.__name__)
@@ -22,7 +22,7 @@ def test_a_thousand_slow_clients_cost_the_others_nothing(slow: Callable[[Edge, i
     with slow_clients(site, slow) as still_there:
         at_first = still_there()
         # A process all of whose threads are taken ends its idle connections: those clients ask again, as browsers do.
-        browser = functools.partial(LikeABrowser, site)
+        browser = functools.partial(LikeABrowser, site.connection)
         good = Load(0, "/about", "/health", keep_alive=4, close=4, think=0.02, connection=browser)
         result = good.run_for(SECONDS)
     print(slow.__name__, at_first, result)  # noqa: T201 - pytest -s shows it, for docs/apache.md

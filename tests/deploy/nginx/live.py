@@ -24,6 +24,8 @@ PAUSE = float(os.environ.get("EVENTS_PAUSE", "1"))  # seconds between the two ev
 
 def _live(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     path = environ["PATH_INFO"]
+    if "channel=" in environ["QUERY_STRING"]:  # what app/extras/push has there
+        return _application(environ, start_response)
     if path.endswith("/events"):
         start_response("200 OK", [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")])
         return _events()

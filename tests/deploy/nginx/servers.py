@@ -66,10 +66,14 @@ def logged(server: Running, request_id: str) -> dict[str, Any]:
 def _serving(command: list[str], base: Path, bound: Path, **settings: Any) -> Iterator[Running]:
     instance = base / "shared/instance"
     instance.mkdir(parents=True, exist_ok=True)
-    flask(instance, "db", "upgrade")
-    let_nginx_read(instance)
     trust = {"TRUSTED_PROXIES": 1, "TRUSTED_HOSTS": DOMAIN, "HOST": f"unix:{bound}", "LOG_FORMAT": "json"}
-    server = Running(command, cwd=ROOT, env=environment(instance, **trust | settings))
+    before = os.umask(0o027)  # as deploy/systemd has it
+    try:
+        flask(instance, "db", "upgrade")
+        let_nginx_read(instance)
+        server = Running(command, cwd=ROOT, env=environment(instance, **trust | settings))
+    finally:
+        os.umask(before)
     try:
         wait_until(lambda: _accepts(server, bound), 40, lambda: server.output)
         let_nginx_read(instance)  # what it has published

@@ -113,7 +113,8 @@ def test_nothing_else_in_the_instance_folder_can_be_reached(path: str, site: Edg
 
 def test_nginx_may_read_nothing_of_the_instance_folder_but_these_two(folder: Path, front: Front) -> None:
     instance = folder / "shared/instance"
-    readable = {path.name for path in instance.iterdir() if path.group() == "www-data" and path.stat().st_mode & 0o050}
+    nginx = {path: 0o050 if path.group() == "www-data" else 0o005 for path in instance.iterdir()}
+    readable = {path.name for path, bits in nginx.items() if path.stat().st_mode & bits}
     assert readable == {"static", "uploads"}
 
 

@@ -89,7 +89,7 @@ def test_the_policy_names_the_style_of_the_page() -> None:
 
 def words(name: str) -> dict[int, str]:
     (block,) = re.findall(
-        rf"map \$\w+ \${name} \{{(.*?)\n\}}", SNIPPETS.read_text().replace("$scheme$status", "$status"), re.DOTALL
+        rf"map \$\w+ \${name} \{{(.*?)\n\}}", SNIPPETS.read_text().replace("$edge_scheme$status", "$status"), re.DOTALL
     )
     return {int(status): text for status, text in re.findall(r'(?m)^\s+~?(\d{3})\$? "(.+)";', block)}
 

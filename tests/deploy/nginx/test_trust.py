@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ FORGED = {
     "Forwarded": "for=6.6.6.6;proto=http;host=evil.test",
     "X-Real-IP": "6.6.6.6",
     "X-Request-ID": "chosen-by-a-client",
+    "X-Request-Start": "t=1",
     "Proxy": "http://evil.test",
     "X_Forwarded_For": "6.6.6.6",
     "Connection": "close, X-Forwarded-For, X-Forwarded-Proto",
@@ -28,11 +30,12 @@ FORGED = {
 
 
 def received(front: Front, headers: dict[str, str]) -> dict[str, str]:
-    """What the application gets, but for the request's id, which is another one each time."""
+    """What the application gets, but for the request's id and its time, which are others each time."""
     answer = front.site.get(f"{front.prefix}/received", headers={"User-Agent": "test"} | headers)
     found: dict[str, str] = json.loads(answer.body)
     assert found.pop("HTTP_X_REQUEST_ID") == answer["X-Request-ID"]
     assert answer["X-Request-ID"] != headers.get("X-Request-ID")
+    assert abs(float(found.pop("HTTP_X_REQUEST_START").removeprefix("t=")) - time.time()) < 60
     return found
 
 

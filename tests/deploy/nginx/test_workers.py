@@ -8,6 +8,7 @@ from benchmarks.kills import BACK, LOST, kill_workers
 from tests.deploy.nginx.conftest import Front
 
 
+@pytest.mark.alone
 def test_a_killed_worker_costs_at_most_one_request_and_is_replaced_at_once() -> None:
     kills = kill_workers(3)
     assert kills.lost_for_each <= LOST, kills.result

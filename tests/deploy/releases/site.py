@@ -47,7 +47,9 @@ class Site:
         del self.environment["INSTANCE_PATH"]
         listen = f"HOST=unix:{unix_socket}\nTRUSTED_PROXIES=1" if unix_socket else f"HOST=127.0.0.1\nPORT={port}"
         (base / "shared").mkdir(parents=True)
-        (base / "shared/.env").write_text(f"{listen}\nWORKERS=2\n", encoding="utf-8")
+        settings = base / "shared/.env"
+        settings.write_text(f"{listen}\nWORKERS=2\n", encoding="utf-8")
+        settings.chmod(0o640)  # deploy.sh refuses one that everybody can read
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("first")
 
@@ -135,7 +137,11 @@ class Site:
         return self.base / "shared/instance/run"
 
     def masters(self) -> list[int]:
-        return [int(file.read_text()) for file in self.run_folder.glob("*.pid")]
+        found = []
+        for file in self.run_folder.glob("*.pid"):
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                found.append(int(file.read_text()))
+        return found
 
     def stop(self) -> None:
         for master in self.masters():

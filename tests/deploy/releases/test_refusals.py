@@ -31,6 +31,36 @@ def test_a_deploy_refuses_another_address_before_it_migrates(site: Site) -> None
 
 
 @pytest.mark.usefixtures("unchanged")
+def test_a_failure_of_the_checklist_stops_a_deploy_and_says_what_mends_it(site: Site) -> None:
+    settings = site.base / "shared/.env"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(f"{text}TRUSTED_HOST=www.example.com\n", encoding="utf-8")
+    try:
+        refused = site.deploy()
+    finally:
+        settings.write_text(text, encoding="utf-8")
+    assert refused.returncode == 1
+    assert f"sed -i --follow-symlinks 's/^TRUSTED_HOST=/TRUSTED_HOSTS=/' '{settings}'" in refused.stderr
+    assert "flask doctor found a fault; the remedy is above" in refused.stderr
+    assert "4/7" not in refused.stderr
+
+
+def test_a_finding_that_was_accepted_stops_no_deploy(site: Site) -> None:
+    settings = site.base / "shared/.env"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(f"{text}TRUSTED_HOST=www.example.com\nCSP_EXTRA_SOURCES=script-src *\n", encoding="utf-8")
+    try:
+        refused = site.deploy("--skip-check", "env.names")
+        deployed = site.deploy("--skip-check", "env.names", "--skip-check", "csp")
+    finally:
+        settings.write_text(text, encoding="utf-8")
+    assert refused.returncode == 1
+    assert "csp.sources" in refused.stderr
+    assert "env.names" not in refused.stderr
+    assert deployed.returncode == 0, deployed.stderr
+
+
+@pytest.mark.usefixtures("unchanged")
 def test_what_git_says_of_a_repository_is_shown(site: Site) -> None:
     folder = site.project.folder
     try:

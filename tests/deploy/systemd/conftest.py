@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -12,18 +12,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "deploy/systemd" in item.nodeid:
             item.add_marker(pytest.mark.timeout(600))  # the first of them makes the image: two downloads
-
-
-@pytest.fixture
-def figure(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Prints a line with what was measured, also when the test passes."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-
-    def write(text: str) -> None:
-        with capsys.disabled():
-            reporter.write_line(f"\n{text}")
-
-    return write
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ class Site:
         self.flask("make-counters")
         authority = Authority(folder)
         authority.issue(machine.path("/etc/ssl/groundwork"), DOMAIN)
-        self.context = ssl.create_default_context(cafile=authority.file)
+        self.authority, self.context = authority, ssl.create_default_context(cafile=authority.file)
         machine.will_read(**READ)
         self.install("--domain", DOMAIN)
 

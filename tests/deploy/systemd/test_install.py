@@ -55,7 +55,7 @@ def test_another_name_user_and_port(fresh: Machine) -> None:
     visitor.request("GET", "/ready", headers={"X-Forwarded-For": "203.0.113.9"})
     assert visitor.getresponse().status == 200
     visitor.close()
-    assert "restart shop.socket" not in fresh.run(script, "--name", "shop", "--port", "8090", "/srv/shop")
+    assert "close shop.socket" not in fresh.run(script, "--name", "shop", "--port", "8090", "/srv/shop")
 
 
 def test_from_a_port_back_to_the_unix_socket(fresh: Machine) -> None:

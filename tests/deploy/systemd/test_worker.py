@@ -1,41 +1,29 @@
 """The job worker: installed where the release has one, hardened alike, and of the same release as the web server."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.deploy.systemd.site import UNITS, WITH_COUNTERS, Site
 from tests.servers.running import wait_until
 
 WORKER = "groundwork-worker.service"
-WITH_WORKER = (
+WITHOUT_JOBS = (
     WITH_COUNTERS
     + """
-
-@app.cli.command()
-def worker():
-    import pathlib, signal
-    (pathlib.Path(app.instance_path) / "work").write_text("done")
-    print("the worker works", flush=True)
-    signal.pause()
+del app.cli.commands["worker"]
 """
 )
 
 
 @pytest.fixture(scope="module")
-def working(site: Site) -> Iterator[Site]:
-    site.release("jobs", WITH_WORKER)
-    said = site.install()
-    assert f"start {WORKER}" in said
-    yield site
-    site.machine.switch_to("first")
-    assert f"remove {UNITS}/{WORKER}" in site.install()
-    site.machine.run("systemctl", "restart", "groundwork.service")
+def working(site: Site) -> Site:
+    wait_until(lambda: "does jobs" in site.machine.journal(WORKER), 20)
+    return site
 
 
-def test_the_worker_runs_and_writes_what_it_has_done(working: Site) -> None:
-    wait_until(lambda: "the worker works" in working.machine.journal(WORKER), 20)
-    assert working.machine.path("/srv/groundwork/shared/instance/work").read_text() == "done"
+def test_the_web_server_has_no_process_for_jobs_beside_it(working: Site) -> None:
+    processes = working.machine.run("systemctl", "status", "--no-pager", "-n0", "groundwork.service")
+    assert "gunicorn" in processes
+    assert "worker" not in processes
 
 
 def test_a_restart_of_the_web_server_brings_the_worker_along(working: Site) -> None:
@@ -57,3 +45,11 @@ def test_the_worker_is_hardened_like_the_web_server(working: Site) -> None:
         "systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=15", unit
     )
     assert judged.returncode == 0, judged.stdout
+
+
+def test_a_release_that_does_no_jobs_takes_the_unit_away(working: Site) -> None:
+    working.release("idle", WITHOUT_JOBS)
+    assert f"remove {UNITS}/{WORKER}" in working.install()
+    working.machine.switch_to("first")
+    assert f"start {WORKER}" in working.install()
+    working.machine.run("systemctl", "restart", "groundwork.service")

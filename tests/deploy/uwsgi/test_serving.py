@@ -55,7 +55,9 @@ def test_a_form_is_sent(http: Uwsgi) -> None:
 def test_pages_and_static_files_are_served(http: Uwsgi) -> None:
     status, _, page = get(http.port, "/")
     assert status == 200
-    for address in re.findall(r'(?:href|src)="(/static/[^"]+)"', page):
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+    assert len(addresses) > 2
+    for address in addresses:
         status, headers, _ = get(http.port, address)
         assert (status, "immutable" in headers["cache-control"]) == (200, True), address
 
