@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.servers.running import free_port
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
@@ -45,8 +46,7 @@ def served(instance: Path, application: str, *prepare: str) -> Iterator[str]:
     flask = [sys.executable, "-m", "flask", "--app", application]
     for command in filter(None, [("db", "upgrade"), prepare]):
         subprocess.run([*flask, *command], cwd=ROOT, env=environment, check=True, capture_output=True)
-    with socket.create_server(("127.0.0.1", 0)) as spare:
-        address = f"127.0.0.1:{spare.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with (instance / "server.log").open("wb") as log:
         serve = [sys.executable, "-m", "waitress", f"--listen={address}", f"{application}:app"]
         server = subprocess.Popen(serve, cwd=ROOT, env=environment, stdout=log, stderr=log)
@@ -141,7 +141,7 @@ def assert_accessible(page: Any) -> None:
 
 
 def assert_focus_is_always_visible(page: Any) -> None:
-    controls = page.locator(":is(a, button, input, textarea, summary, [tabindex='0']):visible").count()
+    controls = page.locator(":is(a, button, input, select, textarea, summary, [tabindex='0']):visible").count()
     seen = set()
     for _ in range(controls + 1):  # one more, because the round leads through the browser itself
         page.keyboard.press("Tab")

@@ -48,3 +48,12 @@ def redis_url() -> Iterator[str]:
         pytest.skip("Redis is not installed (Debian: apt-get install redis-server)")
     with services.redis() as url:
         yield url
+
+
+@pytest.fixture
+def pooled_url(database_url: str) -> Iterator[str]:
+    """The same database through PgBouncer with transaction pooling: three connections for all clients."""
+    if not services.pgbouncer_binary():
+        pytest.skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
+    with services.pgbouncer(database_url, 3) as url:
+        yield url

@@ -11,7 +11,7 @@ from benchmarks.servers import ROOT, environment
 from tests.servers.running import Running
 
 NOT_COPIED = shutil.ignore_patterns(
-    ".git", ".venv*", "instance", "__pycache__", ".*_cache", ".hypothesis", ".coverage*"
+    ".git", ".venv*", "instance", "__pycache__", ".*_cache", ".hypothesis", ".coverage*", "certificates", "acme"
 )
 
 

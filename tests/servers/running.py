@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -102,10 +103,12 @@ def wait_until(condition: Callable[[], Any], seconds: float, explain: Callable[[
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Below those that the kernel gives to connections: nobody beside takes it before the server does."""
+    while True:
+        port = 12_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def get(port: int, path: str = "/", timeout: float = 15, accept: str = "*/*") -> tuple[int, dict[str, str], str]:

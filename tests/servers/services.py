@@ -1,5 +1,6 @@
 """Private PostgreSQL and Redis servers for tests: own folder, free port, loopback only, ended by their pid."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.servers.running import Running, free_port, wait_until
 
@@ -27,11 +29,9 @@ class Postgres:
 
     def __init__(self, binaries: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="groundwork-postgres-"))
-        self._prefix: list[str] = []
-        if os.geteuid() == 0:
-            user = next(user for user in pwd.getpwall() if user.pw_name in {"postgres", "nobody"})
+        user, self._prefix = as_nobody()
+        if user:
             os.chown(self.folder, user.pw_uid, user.pw_gid)
-            self._prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         self.port, data, self._binaries = free_port(), str(self.folder / "data"), binaries
         self.url = f"postgres://app@127.0.0.1:{self.port}/postgres"
         init = [str(binaries / "initdb"), "-D", data, "-U", "app", "--auth=trust", "-E", "UTF8"]
@@ -63,7 +63,8 @@ class Postgres:
     def remove(self) -> None:
         if hasattr(self, "server") and self.server.process.poll() is None:
             for pid in self.processes():
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
             self.server.process.terminate()
             self.server.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -82,6 +83,44 @@ def postgres_server() -> Iterator[Postgres]:
         server.remove()
 
 
+def as_nobody() -> tuple[pwd.struct_passwd | None, list[str]]:
+    """Another user, and how to run as that one, for servers that refuse to be root."""
+    if os.geteuid():
+        return None, []
+    user = next(user for user in pwd.getpwall() if user.pw_name in {"postgres", "nobody"})
+    return user, ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+
+
+def pgbouncer_binary() -> str | None:
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@contextmanager
+def pgbouncer(database_url: str, server_connections: int, port: int | None = None, **settings: object) -> Iterator[str]:
+    """A DATABASE_URL of a PgBouncer with transaction pooling, which has so many connections to the database."""
+    folder, port = Path(tempfile.mkdtemp(prefix="groundwork-pgbouncer-")), port or free_port()
+    user, prefix = as_nobody()
+    known = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "pool_mode": "transaction"}
+    known |= {"auth_type": "trust", "auth_file": folder / "users", "max_client_conn": 500}
+    known |= {"default_pool_size": server_connections} | settings
+    lines = [f"{name} = {value}" for name, value in known.items()]
+    database = f"* = host=127.0.0.1 port={urlsplit(database_url).port}"
+    (folder / "users").write_text('"app" ""\n')
+    (folder / "pgbouncer.ini").write_text("\n".join(["[databases]", database, "[pgbouncer]", *lines, ""]))
+    if user:
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, user.pw_uid, user.pw_gid)
+    binary = pgbouncer_binary()
+    assert binary
+    server = Running([*prefix, binary, str(folder / "pgbouncer.ini")])
+    try:
+        wait_until(lambda: _accepts(port), 10, lambda: server.output)
+        yield f"postgres://app@127.0.0.1:{port}/postgres"
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """A DATABASE_URL."""
@@ -89,18 +128,45 @@ def postgres() -> Iterator[str]:
         yield server.url
 
 
+class Redis:
+    """A Redis server that can be stopped and started again, and then is empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port, self._folder = free_port(), folder
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Returns when it accepts connections."""
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self.server = Running([*command, "--dir", str(self._folder)])
+        wait_until(lambda: _accepts(self.port), 10, lambda: self.server.output)
+
+    def command(self, *words: str) -> str:
+        asked = ["redis-cli", "-p", str(self.port), *words]
+        return subprocess.run(asked, check=True, capture_output=True, text=True, timeout=10).stdout
+
+    def stop(self) -> None:
+        """At once, and also when it hangs."""
+        self.server.kill()
+
+
+@contextmanager
+def redis_server() -> Iterator[Redis]:
+    """A running one."""
+    with tempfile.TemporaryDirectory(prefix="groundwork-redis-") as folder:
+        server = Redis(Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
 @contextmanager
 def redis() -> Iterator[str]:
     """A REDIS_URL."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="groundwork-redis-") as folder:
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-        server = Running(command)
-        try:
-            wait_until(lambda: _accepts(port), 10, lambda: server.output)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            server.kill()
+    with redis_server() as server:
+        yield server.url
 
 
 def _accepts(port: int) -> bool:

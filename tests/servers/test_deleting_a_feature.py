@@ -13,12 +13,15 @@ from tests.servers.project import NOT_COPIED
 
 # Those that build on another one go with it.
 EXAMPLE = ("posts", "uploads", "api_docs", "api", "tokens", "admin", "account", "auth")
+EXTRAS = tuple(path.parent.name for path in sorted((ROOT / "app/extras").glob("*/__init__.py")))
 PLACES = ("app", "app/extras", "tests/features", "tests/servers", "tests/browser", "tests/deploy", "benchmarks")
-PLACES += tuple(f"tests/deploy/{name}" for name in ("apache", "nginx", "systemd", "uwsgi"))
+PLACES += tuple(f"tests/deploy/{name}" for name in ("apache", "containers", "nginx", "systemd", "uwsgi"))
 
 
 @pytest.fixture(
-    scope="module", params=[("posts",), EXAMPLE, ("backup",)], ids=["posts", "the whole example", "an extra"]
+    scope="module",
+    params=[("posts",), ("worker",), EXAMPLE, EXTRAS],
+    ids=["posts", "worker", "the whole example", "all extras"],
 )
 def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project without these features. Their migrations stay: data is not code."""
@@ -38,15 +41,18 @@ def without(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return copy
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(330)
 @pytest.mark.parametrize(
     "command",
     [
-        ["pytest", "tests/unit", "tests/features", "-q", "-x", "-p", "no:cacheprovider"],
+        pytest.param(
+            ["pytest", "tests/unit", "tests/features", "-q", "-x", "-n", "auto", "-p", "no:cacheprovider"],
+            marks=pytest.mark.alone,  # it takes all processors
+        ),
         ["ruff", "check", "--no-cache", "."],
         ["mypy", "--cache-dir=/dev/null"],
     ],
-    ids=lambda command: command[0],
+    ids=["pytest", "ruff", "mypy"],
 )
 def test_the_rest_stays_green(without: Path, command: list[str], tmp_path: Path) -> None:
     completed = subprocess.run(
@@ -55,7 +61,7 @@ def test_the_rest_stays_green(without: Path, command: list[str], tmp_path: Path)
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert completed.returncode == 0, completed.stdout[-3000:] + completed.stderr[-3000:]

@@ -15,6 +15,7 @@ from tests.servers.project import NOT_COPIED
 from tests.servers.running import free_port
 
 PYTHONS = ("python", "pip", "uv", "pypy")
+UV = Path(sys.executable).with_name("uv")  # that of requirements-dev.txt
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_debians_missing_venv_package_is_named(folder: Path, tools: Path) -> Non
 
 
 def test_a_dependency_with_another_hash_is_refused_and_nothing_is_left_half_made(folder: Path, tools: Path) -> None:
-    (tools / "uv").symlink_to(shutil.which("uv") or Path(sys.executable).with_name("uv"))
+    (tools / "uv").symlink_to(UV)
     lock = folder / "requirements.txt"
     lock.write_text("blinker==1.9.0 \\\n    --hash=sha256:" + "0" * 64 + "\n")
     completed = start(folder, tools, PYTHON=sys.executable)
@@ -94,10 +95,13 @@ def test_a_dependency_with_another_hash_is_refused_and_nothing_is_left_half_made
     assert not (folder / ".venv.lock").exists()
 
 
-@pytest.mark.parametrize("installer", ["uv", "pip"])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("installer", ["uv", "pip", "a uv that does not run"])
 def test_a_clean_clone_installs_once_and_not_again(folder: Path, tools: Path, installer: str) -> None:
     if installer == "uv":
-        (tools / "uv").symlink_to(shutil.which("uv") or Path(sys.executable).with_name("uv"))
+        (tools / "uv").symlink_to(UV)
+    elif installer != "pip":  # as the one of pyenv, where another version of Python has uv
+        program(tools / "uv", "echo 'uv: command not found' >&2; exit 127")
     first = start(folder, tools, PYTHON=sys.executable)
     assert first.returncode == 0, first.stderr
     assert "Installing requirements.txt" in first.stderr
@@ -129,7 +133,7 @@ def test_a_folder_that_can_not_be_written_is_named(folder: Path, tools: Path) ->
 
 
 def test_two_first_starts_install_once(folder: Path, tools: Path) -> None:
-    (tools / "uv").symlink_to(shutil.which("uv") or Path(sys.executable).with_name("uv"))
+    (tools / "uv").symlink_to(UV)
     code = 'set -euo pipefail; self=$1/scripts/start.sh; cd "$1"; . scripts/project.sh; '
     code += "ensure_environment requirements.txt"
     environment = os.environ | {"PYTHON": sys.executable}

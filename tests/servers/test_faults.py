@@ -135,6 +135,7 @@ def test_a_server_that_starts_before_its_database_serves_as_soon_as_that_is_ther
             postgres.start()
 
 
+@pytest.mark.alone
 def test_a_database_that_stalls_is_a_503_within_seconds_and_pages_without_it_are_served(
     server: Running, postgres: services.Postgres
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_database_that_stalls_is_a_503_within_seconds_and_pages_without_it_are
     wait_until(lambda: get(server.port, "/entries/1")[0] == 200, BACK)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("seconds", "status"), [(3, 303), (7, 503)])
 def test_writes_wait_for_a_lock_of_sqlite_and_not_for_ever_and_pages_do_not_wait(
     instance: Path, seconds: int, status: int

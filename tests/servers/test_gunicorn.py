@@ -46,6 +46,7 @@ def test_a_stop_answers_the_request_that_is_running(instance: Path, worker_class
         assert server.end() == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("worker_class", WORKERS)
 def test_a_killed_worker_is_replaced_within_two_seconds(instance: Path, worker_class: str) -> None:
     with gunicorn(instance, "-w", "2", WORKER_CLASS=worker_class) as server:
@@ -130,6 +131,7 @@ def test_a_stuck_worker_is_replaced_and_says_what_it_was_doing(instance: Path) -
         assert get(server.port, "/")[0] == 200
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "unfinished",
     [
@@ -152,6 +154,7 @@ def test_clients_that_fall_silent_in_a_request_give_the_threads_back(instance: P
             connection.close()
 
 
+@pytest.mark.alone
 def test_as_many_requests_as_there_are_threads_are_served_at_once(instance: Path) -> None:
     """A worker takes no fifth request for its four threads while the other worker has one free."""
     with gunicorn(instance, "-w", "2", THREADS=4) as server:
@@ -167,6 +170,7 @@ def test_as_many_requests_as_there_are_threads_are_served_at_once(instance: Path
             assert time.monotonic() - started < 4.9, "one of them waited for another"
 
 
+@pytest.mark.alone
 def test_clients_that_keep_their_end_open_after_a_last_answer_stop_nobody(instance: Path) -> None:
     """Gunicorn waits 2 s for each of them, and in the loop that everybody needs."""
     with gunicorn(instance, "-w", "1", application="wsgi:app") as server:

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.servers import ROOT
 
 LOCKS = ["requirements.txt", "requirements-dev.txt", "requirements-uwsgi.txt"]
+LOCKS += ["requirements-otel.txt", "requirements-skywalking.txt", "requirements-sentry.txt", "requirements-windows.txt"]
 UV = str(Path(sys.executable).with_name("uv"))
 
 

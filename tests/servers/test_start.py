@@ -24,6 +24,7 @@ def test_one_command_serves_in_a_folder_with_spaces_and_umlauts(project: Project
         assert json.loads(get(port, "/ready")[2])["status"] == "ready"
         assert get(port, "/about")[0] == 200
         assert (project.folder / "instance/secret_key").stat().st_mode & 0o777 == 0o600
+        assert (project.folder / "instance").stat().st_mode & 0o777 == 0o750  # the database is for nobody else to read
         assert project.pid() == running.process.pid, "signals must reach the server itself"
         running.process.terminate()
         assert running.end() == 0

