@@ -97,6 +97,14 @@ class Load:
             time.sleep(seconds)
         return self.result
 
+    def run_until(self, answered: int, at_most: float = 60) -> Result:
+        """Until so many are answered, however fast the machine is, but no longer than `at_most` seconds."""
+        with self:
+            end = time.monotonic() + at_most
+            while self.result.answered < answered and time.monotonic() < end:
+                time.sleep(0.05)
+        return self.result
+
     def _client(self, kept: bool) -> None:
         connection = self._connection(self._timeout)
         last = time.monotonic()

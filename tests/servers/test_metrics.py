@@ -108,8 +108,9 @@ def test_recycled_workers_leave_no_files_and_lose_no_count(instance: Path) -> No
     options = ("-w", "2", "--max-requests", "60", "--max-requests-jitter", "20")
     with gunicorn(instance, *options, application="wsgi:app") as server:
         folder = metrics_folder.folder_of(instance, server.process.pid)
-        result = Load(server.port, "/about", keep_alive=4, close=4).run_for(6)
+        result = Load(server.port, "/about", keep_alive=4, close=4).run_until(800)
         assert result.failed == 0, result
+        assert result.answered >= 800, result
         expect(server.port, ABOUT, result.answered)
         recycled = told(server.port, r'worker_exits_total\{reason="recycled"\}')
         assert recycled > 4
