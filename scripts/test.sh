@@ -29,12 +29,12 @@ step() { # step NAME COMMAND...: progress, and the time each part took
 
 measured=(--cov --cov-report= --cov-fail-under=0) # which lines are executed; the sum is judged at the end
 # Servers mostly wait, so several of their tests run at once; those that compare times or loads (the marker "alone") do not.
-side_by_side=(-m "not alone" -n 3 --dist worksteal)
-alone() { "$VENV/bin/python" -m pytest -m alone -q ${mode:+"$mode"} "$@" || [ $? = 5 ]; } # 5: there is none
+side_by_side=(-m "not alone and not windows" -n 3 --dist worksteal)
+only() { "$VENV/bin/python" -m pytest -q ${mode:+"$mode"} -m "$@" || [ $? = 5 ]; } # only MARKER …; 5: there is none
 deploy_tests() {
   local began=$SECONDS
   step "deploy tests" "$VENV/bin/python" -m pytest tests/deploy -m "not alone" -n 2 -q ${mode:+"$mode"}
-  step "deploy tests that measure" alone tests/deploy
+  step "deploy tests that measure" only alone tests/deploy
   say "== deploy tests together: $((SECONDS - began)) s; they are to take at most 3000"
 }
 if [ "$mode" = --deploy ]; then
@@ -55,14 +55,15 @@ rm -f .coverage .coverage.*
 step "unit and feature tests" "${quick[@]}" "${measured[@]}"
 # What these test runs in processes of its own only. Measuring takes half as long again, so the others go without.
 in_processes=() others=(tests/servers)
-for place in tests/servers/{mail,push,registry,tracing} tests/servers/worker/test_beside_the_server.py; do
+for place in tests/servers/{backup,mail,push,registry,tracing} tests/servers/worker/test_beside_the_server.py; do
   [ -e "$place" ] || continue # its feature was deleted
   in_processes+=("$place") others+=("--ignore=$place")
 done
 [ ${#in_processes[@]} = 0 ] || step "server tests that are measured" \
   "$VENV/bin/python" -m pytest "${in_processes[@]}" "${side_by_side[@]}" -q ${mode:+"$mode"} "${measured[@]}" --cov-append
 step "server tests" "$VENV/bin/python" -m pytest "${others[@]}" "${side_by_side[@]}" -q ${mode:+"$mode"}
-step "server tests that measure" alone tests/servers
+step "server tests that measure" only alone tests/servers
+step "server tests on Windows" only windows tests/servers -n 2 --dist loadfile # two wines: each uses one processor at most
 step "browser tests" "$VENV/bin/python" -m pytest tests/browser -q ${mode:+"$mode"}
 step "the checklist on real sites" "$VENV/bin/python" -m pytest tests/deploy/nginx/test_doctor.py -q ${mode:+"$mode"} "${measured[@]}" --cov-append
 deploy_tests

@@ -105,16 +105,20 @@ def _judged(config: pytest.Config) -> set[str]:
     option = config.option
     if (
         option.keyword
-        or option.markexpr not in {"", "not alone"}
+        or option.markexpr not in {"", "not alone", "not alone and not windows"}
         or option.deselect
         or option.collectonly
         or getattr(option, "lf", False)
     ):
         return set()
     chosen = [Path(argument).resolve() for argument in config.args]
+    left_out = [Path(path).resolve() for path in option.ignore or ()]
 
     def are_asked_for(*places: Path) -> bool:
-        return all(any(place.is_relative_to(path) for path in chosen) for place in places)
+        def lies_in(folders: list[Path], place: Path) -> bool:
+            return any(place.is_relative_to(folder) for folder in folders)
+
+        return all(lies_in(chosen, place) and not lies_in(left_out, place) for place in places)
 
     judged: set[str] = set()
     if are_asked_for(TESTS / "unit/doctor", *TESTS.glob("features/*/test_doctor.py")):

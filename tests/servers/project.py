@@ -57,6 +57,16 @@ class Project:
                 continue
 
 
+def path_with_uv(folder: Path) -> str:
+    """A PATH that begins with `folder`, which holds the uv of requirements-dev.txt and nothing else.
+
+    It installs a release in seconds where pip takes half a minute, and a clean machine has none.
+    """
+    folder.mkdir()
+    (folder / "uv").symlink_to(Path(sys.executable).with_name("uv"))
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
 def stamp_for(project: Project) -> None:
     """Says that the borrowed environment is installed here, as start.sh would have written it."""
     venv = project.folder / ".venv"

@@ -17,7 +17,7 @@ from tests.deploy.deployed import Deployed
 from tests.deploy.edge import DOMAIN, let_nginx_read
 from tests.deploy.nginx.conftest import Front
 from tests.deploy.nginx.servers import gunicorn
-from tests.servers.project import Project
+from tests.servers.project import Project, path_with_uv
 
 TOKEN = "0123456789abcdef" * 3
 USER = "games"  # any user of this machine that is neither root nor Apache's
@@ -46,7 +46,7 @@ def debians_environment(folder: Path) -> Path:
     project = Project(folder / "project", environment_too=False)
     install = 'self=$PWD/scripts/start.sh; . scripts/project.sh; ensure_environment "$@"'
     command = ["bash", "-euc", install, "start.sh", "requirements.txt"]
-    environment = project.settings | {"PYTHON": "/usr/bin/python3"}
+    environment = project.settings | {"PYTHON": "/usr/bin/python3", "PATH": path_with_uv(folder / "programs")}
     made = subprocess.run(
         command, cwd=project.folder, env=environment, capture_output=True, text=True, timeout=110, check=False
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.servers import environment
 from scripts.preflight import UnixConnection
-from tests.servers.project import Project
+from tests.servers.project import Project, path_with_uv
 from tests.servers.running import Running, get, wait_until
 
 NEXT_MIGRATION = """
@@ -45,6 +45,7 @@ class Site:
         self.project = Project(folder / "repository", environment_too=False)
         self.environment = environment(folder, GIT_CONFIG_GLOBAL=os.devnull)
         del self.environment["INSTANCE_PATH"]
+        self.environment["PATH"] = path_with_uv(folder / "programs")
         listen = f"HOST=unix:{unix_socket}\nTRUSTED_PROXIES=1" if unix_socket else f"HOST=127.0.0.1\nPORT={port}"
         (base / "shared").mkdir(parents=True)
         settings = base / "shared/.env"

@@ -93,7 +93,6 @@ def files(disk: Path) -> set[Path]:
 
 
 @pytest.mark.windows
-@pytest.mark.alone
 @pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip())
 @pytest.mark.timeout(300)
 def test_windows_backs_up_and_restores(tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.windows)
-            item.add_marker(pytest.mark.alone)  # there is one wine, and it takes its time to start a program
             item.add_marker(pytest.mark.skipif(bool(reason_to_skip()), reason=reason_to_skip()))
             item.add_marker(pytest.mark.timeout(300))  # the first test may have to build the cache
 
