@@ -8,7 +8,7 @@ import pytest
 from benchmarks.servers import ROOT
 
 
-@pytest.mark.alone  # a broken release has to be refused within a minute, with all the load on it that the benchmark makes
+@pytest.mark.alone  # under all the load of the benchmark, a broken release has to be refused within a minute
 @pytest.mark.timeout(300)
 def test_deploys_and_rollbacks_lose_no_request_and_no_write() -> None:
     command = [sys.executable, "-m", "benchmarks.deploys", "--deploys", "1", "--requests", "1000"]
