@@ -25,6 +25,7 @@ Run = Callable[..., Result]
 def _signals() -> Iterator[None]:
     """The commands end in order when they are told to; the process of the tests goes on as before."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background begins with it ignored
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
