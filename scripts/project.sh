@@ -139,10 +139,13 @@ install_environment() {
   if uv --version >/dev/null 2>&1; then
     ( # uv does not read pip's configuration: an index or a mirror that the user set there counts here too
       eval "$("$VENV/bin/python" scripts/pip_index.py)"
-      # Not linked to root's cache: who is given the environment later would be given the cache, too.
-      [ "$(id -u)" != 0 ] || export UV_LINK_MODE=copy
+      # Not linked to the cache: who is given the environment later would be given the cache, too.
+      export UV_LINK_MODE=copy
       # Compiled here, as pip does: where Python may write no bytecode, each start would compile for a second.
-      exec uv pip install --quiet --compile-bytecode --python "$VENV/bin/python" --require-hashes "${requirements[@]}"
+      uv pip install --quiet --compile-bytecode --python "$VENV/bin/python" --require-hashes "${requirements[@]}" || exit
+      # The cache has the rights of the umask that filled it: after a deploy's 027, mod_wsgi's user could read nothing here.
+      rights=$(umask -S)
+      chmod -R "${rights//x/X}" "$VENV"
     ) >"$log" 2>&1 || environment_failed "$log" "$made"
   else
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes "${requirements[@]}" \

@@ -1,6 +1,7 @@
 """How scripts/start.sh makes its Python environment, and what it says when it can not."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,28 @@ def test_a_clean_clone_installs_once_and_not_again(folder: Path, tools: Path, in
     assert again.returncode == 0, again.stderr
     assert "Installing" not in again.stderr
     stop(folder, tools)
+
+
+@pytest.mark.parametrize(("before", "now"), [(0o027, 0o022), (0o022, 0o027)], ids=["private first", "for all first"])
+def test_the_environment_has_the_rights_of_this_umask_and_not_of_an_earlier_one(
+    folder: Path, tools: Path, tmp_path: Path, before: int, now: int
+) -> None:
+    """uv's cache has those under which it was filled: https://github.com/astral-sh/uv/issues/17867."""
+    (tools / "uv").symlink_to(UV)
+    lock = folder / "requirements.txt"
+    found = re.search(r"^python-dotenv==.*(\n    .*)+", lock.read_text(), re.MULTILINE)  # a package, and a program
+    assert found
+    lock.write_text(found[0])
+    install = "self=$PWD/scripts/start.sh; . scripts/project.sh; ensure_environment requirements.txt"
+    environment = os.environ | {"PATH": str(tools), "PYTHON": sys.executable, "UV_CACHE_DIR": str(tmp_path / "cache")}
+    for umask in (before, now):
+        shutil.rmtree(folder / ".venv", ignore_errors=True)
+        subprocess.run(["bash", "-euc", install], cwd=folder, env=environment, umask=umask, check=True, timeout=60)
+    rights = {path: path.stat().st_mode & 0o777 for path in (folder / ".venv").rglob("*") if not path.is_symlink()}
+    wrong = {path: oct(mode) for path, mode in rights.items() if mode not in (0o777 & ~now, 0o666 & ~now)}
+    assert not wrong
+    assert rights[next((folder / ".venv").glob("lib/*/site-packages/dotenv/main.py"))] == 0o666 & ~now
+    assert rights[folder / ".venv/bin/dotenv"] == rights[folder / ".venv/lib"] == 0o777 & ~now
 
 
 def test_a_folder_that_can_not_be_written_is_named(folder: Path, tools: Path) -> None:
