@@ -54,10 +54,10 @@ def test_the_work_is_done_through_pgbouncer_too(fresh_database_url: str, tmp_pat
         services.pgbouncer(fresh_database_url, 4) as url,
         machine(tmp_path / "one", DATABASE_URL=url) as shop,
     ):
-        shop.flask("enqueue", "note", "60", "--seconds", "0.2")
-        shop.start_worker()
-        killed = shop.start_worker()
-        wait_until(lambda: "running" in shop.states(), 10)
+        shop.flask("enqueue", "note", "60", "--seconds", "0.5")
+        _, killed = [shop.start_worker(wait=False) for _ in range(2)]  # both at once: neither does all while one starts
+        killed.line_with("does jobs")
+        wait_until(lambda: "running" in shop.states(), 10, lambda: str(shop.states()))
         os.kill(killed.process.pid, signal.SIGKILL)
         wait_until(lambda: is_done(shop, 60), 60, lambda: str(shop.states()))
         assert shop.traces("note") == dict.fromkeys(range(60), 1)
@@ -67,7 +67,7 @@ def test_the_work_is_done_through_pgbouncer_too(fresh_database_url: str, tmp_pat
 def test_what_is_killed_in_the_middle_is_done_once_in_the_database_and_at_least_once_elsewhere(shop: Machine) -> None:
     """20 kills; a job that writes rows, and one that does what can not be taken back."""
     shop.flask("enqueue", "note", "100", "--seconds", "0.1")
-    shop.flask("enqueue", "letter", "100", "--seconds", "0.1")
+    shop.flask("enqueue", "letter", "100", "--seconds", "0.4")
     for number in range(20):
         worker = shop.start_worker()
         wait_until(lambda: "running" in shop.states(), 10, lambda: str(shop.states()))
@@ -81,9 +81,9 @@ def test_what_is_killed_in_the_middle_is_done_once_in_the_database_and_at_least_
 
 
 def test_a_stop_waits_for_the_job_that_runs(shop: Machine) -> None:
-    shop.flask("enqueue", "note", "1", "--seconds", "2")
+    shop.flask("enqueue", "note", "1", "--seconds", "5")
     worker = shop.start_worker()
-    wait_until(lambda: shop.states() == {"running": 1}, 10)
+    wait_until(lambda: shop.states() == {"running": 1}, 10, lambda: str(shop.states()))
     worker.process.terminate()
     assert worker.end() == 0
     assert is_done(shop, 1)
@@ -125,9 +125,9 @@ def test_a_job_that_this_release_does_not_know_waits_for_one_that_does(shop: Mac
 @pytest.mark.parametrize("shop", ["postgresql"], indirect=True)
 def test_a_worker_that_hangs_loses_its_jobs_and_marks_nothing(shop: Machine) -> None:
     """As when its machine is suspended. On one machine, with SQLite, it is no other than a slow one."""
-    shop.flask("enqueue", "letter", "1", "--seconds", "3")
+    shop.flask("enqueue", "letter", "1", "--seconds", "5")
     first = shop.start_worker()
-    wait_until(lambda: shop.states() == {"running": 1}, 10)
+    wait_until(lambda: shop.states() == {"running": 1}, 10, lambda: str(shop.states()))
     os.kill(first.process.pid, signal.SIGSTOP)
     second = shop.start_worker()
     second.line_with("is dead, its 1 jobs are due again", 40)
