@@ -89,6 +89,6 @@ def test_a_log_file_on_a_full_disk_costs_lines_and_never_an_answer(disk: Path, i
             filler.unlink()
             size = log.stat().st_size
             visitor.send(COUNTER)
-        wait_until(lambda: log.stat().st_size > size, 5)
+        wait_until(lambda: log.stat().st_size > size, 20)
         assert server.children() == processes, "no worker was replaced"
         assert "Traceback" not in server.output

@@ -85,13 +85,13 @@ def test_metrics_add_up_over_all_workers_and_over_a_killed_one(instance: Path) -
         for _ in range(40):
             get(server.port, "/about")
         # A request is counted after its last byte: a client may have its answer a moment before that.
-        wait_until(lambda: counted() == 40, 5, lambda: str(counted()))
+        wait_until(lambda: counted() == 40, 20, lambda: str(counted()))
         victim = server.children()[0]
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: victim not in server.children() and len(server.children()) == 3, 5)
+        wait_until(lambda: victim not in server.children() and len(server.children()) == 3, 20)
         for _ in range(10):
             get(server.port, "/about")
-        wait_until(lambda: counted() == 50, 5, lambda: str(counted()))
+        wait_until(lambda: counted() == 50, 20, lambda: str(counted()))
 
 
 def test_the_metrics_folder_goes_with_the_server(instance: Path) -> None:

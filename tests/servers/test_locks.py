@@ -138,7 +138,7 @@ def test_who_renews_keeps_it_longer_than_its_lease(store: Store) -> None:
         time.sleep(LEASE * 1.5)
         assert mine.acquire() is None
         process.line_with("kept", 10)
-        assert wait_until(acquired(mine), 5)
+        assert wait_until(acquired(mine), 20)
     mine.release()
 
 

@@ -52,7 +52,7 @@ def test_the_request_counts_go_on_over_a_reload(serving: Project) -> None:
     for _ in range(5):
         get(serving.port, "/about")
     line = 'http_requests_total{method="GET",route="/about",status="200"} 10.0'
-    wait_until(lambda: line in get(serving.port, "/metrics")[2], 5)  # counted after the last byte
+    wait_until(lambda: line in get(serving.port, "/metrics")[2], 20)  # counted after the last byte
 
 
 def break_import(folder: Path) -> str:

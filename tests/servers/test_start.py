@@ -55,7 +55,7 @@ def test_the_background_server_logs_into_app_log_and_is_stopped(project: Project
     pid = project.pid()
     get(port, "/about")
     log = project.folder / "instance/app.log"
-    wait_until(lambda: '"path":"/about"' in log.read_text(), 5)
+    wait_until(lambda: '"path":"/about"' in log.read_text(), 20)
 
     again = project.run("start.sh", "-d", "-p", str(port))
     assert again.returncode == 1
@@ -75,9 +75,9 @@ def test_the_background_server_logs_into_app_log_and_is_stopped(project: Project
 def test_a_stopping_server_first_tells_the_load_balancer(project: Project) -> None:
     port = free_port()
     assert project.run("start.sh", "-d", "-p", str(port), "-w", "2").returncode == 0
-    stop = project.foreground("--drain", "2", script="stop.sh")
+    stop = project.foreground("--drain", "5", script="stop.sh")
     try:
-        wait_until(lambda: get(port, "/ready")[0] == 503, 4)
+        wait_until(lambda: get(port, "/ready")[0] == 503, 20)
         assert "draining" in get(port, "/ready")[2]
         assert get(port, "/about")[0] == 200, "requests are still answered"
         assert stop.end() == 0

@@ -118,7 +118,7 @@ def test_a_killed_process_is_replaced_and_the_other_one_answers_meanwhile(server
     running, port = server
     first, second = running.children()
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: not is_alive(first), 5)
+    wait_until(lambda: not is_alive(first), 20)
     assert {pid_that_answers(port) for _ in range(50)} == {second}
     running.line_with(f"process {first} ended with code -9")
     wait_until(lambda: {pid_that_answers(port) for _ in range(20)} == set(running.children()) - {first}, 20)
@@ -178,7 +178,7 @@ def test_a_killed_parent_leaves_no_process_behind(last: tuple[Running, int]) -> 
     running, _ = last
     children = running.children()
     running.process.kill()
-    wait_until(lambda: not any(map(is_alive, children)), 5)
+    wait_until(lambda: not any(map(is_alive, children)), 20)
 
 
 def test_an_application_that_can_not_be_imported_says_why_once(start_server: Start) -> None:

@@ -110,7 +110,7 @@ def test_a_page_through_its_balancer_and_nginx_for_whoever_asked(platform: Envir
     assert answer.status == 200
     assert "Secure" in answer.headers["Set-Cookie"]
     connection.close()
-    wait_until(lambda: '"client":"203.0.113.9"' in platform.application.output, 5, lambda: platform.application.output)
+    wait_until(lambda: '"client":"203.0.113.9"' in platform.application.output, 20, lambda: platform.application.output)
     assert os.path.exists(f"{platform.told['INSTANCE_PATH']}/app.db")
 
 

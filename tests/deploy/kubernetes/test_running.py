@@ -106,12 +106,11 @@ def test_an_edited_configmap_is_seen_within_2_seconds_and_nothing_restarts(site:
     before = [pod.state for pod in site.web]
     assert "Bananas" not in site.ask(site.web[0], "/about")[1]
     site.cluster.change("groundwork-live", live_toml=BANNER)
-    changed = time.monotonic()
+    time.sleep(2)
     for pod in site.web:
-        wait_until(lambda pod=pod: all("Bananas" in site.ask(pod, "/about")[1] for _ in range(8)), 10)
-    assert time.monotonic() - changed < 2 + 1  # of which the last is what asking takes
+        assert all("Bananas" in site.ask(pod, "/about")[1] for _ in range(8))
     assert [pod.state for pod in site.web] == before
-    wait_until(lambda: "Bananas are back" in site.worker.log, 5, lambda: site.worker.log)
+    wait_until(lambda: "Bananas are back" in site.worker.log, 20, lambda: site.worker.log)
 
 
 def test_what_a_host_name_or_a_pod_should_not_get_is_refused(site: Site) -> None:

@@ -28,9 +28,9 @@ def test_a_reload_keeps_it_a_preflight_does_not_make_another_and_a_drain_ends_it
         assert len(nacos.living()) == 1
 
         stopped: list[subprocess.CompletedProcess[str]] = []
-        stop = threading.Thread(target=lambda: stopped.append(project.run("stop.sh", "--drain", "4")))
+        stop = threading.Thread(target=lambda: stopped.append(project.run("stop.sh", "--drain", "8")))
         stop.start()
-        wait_until(lambda: nacos.living() == {}, 4)
+        wait_until(lambda: nacos.living() == {}, 8)
         assert get(port, "/about")[0] == 200, "it still answers who has not noticed"
         stop.join()
         assert stopped[0].returncode == 0, stopped[0].stderr

@@ -40,7 +40,7 @@ def test_jobs_are_done_from_the_start_to_the_stop_also_after_a_reload_and_a_kill
         process = job_process(server)
         server.process.terminate()
         assert server.end() == 0
-        wait_until(lambda: not is_alive(process), 5)
+        wait_until(lambda: not is_alive(process), 20)
         assert server.output.count(" ends") == 2
         assert NOBODY not in server.output
 
