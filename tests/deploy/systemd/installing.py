@@ -14,9 +14,13 @@ exec /usr/bin/systemctl.whole "$@"
 def what_is_there(machine: Machine) -> list[str]:
     """Every file with its owner, mode and time of change, where the script could have been at work.
 
-    But for the worker's pulse, which changes each second.
+    In the instance folder without the times, the databases and what the worker leaves: there the application is at work.
     """
-    listing = machine.run("find", "/etc", "/srv", "!", "-name", "worker-*.alive", "-printf", "%p %u %g %m %T@\\n")
+    of_others = ["!", "-name", "worker-*", "!", "-name", "*.db*"]
+    without_time = ["-path", "*/shared/instance*", "-printf", "%p %u %g %m\\n"]
+    listing = machine.run(
+        "find", "/etc", "/srv", *of_others, "(", *without_time, "-o", "-printf", "%p %u %g %m %T@\\n", ")"
+    )
     return sorted(listing.splitlines())
 
 
