@@ -1,7 +1,7 @@
 """Deploys, broken deploys and a rollback through nginx, while clients read and write. Bar: 0 failed, each broken one is
 refused within 60 s, and every write that was acknowledged is there, once.
 
-    python -m benchmarks.deploys [--deploys 5] [--requests 20000]        as root, with nginx
+    python -m benchmarks.deploys [--deploys 5] [--requests 20000] [--think 0.004]        as root, with nginx
 """
 
 import argparse
@@ -80,11 +80,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--deploys", type=int, default=5)
     parser.add_argument("--requests", type=int, default=20_000, help="go on until there were so many")
+    parser.add_argument("--think", type=float, default=0.004, help="seconds from an answer to a client's next request")
     arguments = parser.parse_args()
     with deployed_site() as (site, proxy):
         write = Request("POST", "/rows", "a row" * 200)
         wrong = 0
-        with Load(0, "/", "/about", write, "/ready", "/tour/", connection=proxy.connection) as load:
+        asked = ("/", "/about", write, "/ready", "/tour/")
+        with Load(0, *asked, think=arguments.think, connection=proxy.connection) as load:
             for name, good, act in steps(site, arguments.deploys):
                 before, started = site.current, time.monotonic()
                 done = act()
