@@ -14,7 +14,7 @@ exec /usr/bin/systemctl.whole "$@"
 def what_is_there(machine: Machine) -> list[str]:
     """Every file with its owner, mode and time of change, where the script could have been at work.
 
-    In the instance folder without the times, the databases and what the worker leaves: there the application is at work.
+    In the instance folder, without the times, the databases and what the worker leaves: the application is at work.
     """
     of_others = ["!", "-name", "worker-*", "!", "-name", "*.db*"]
     without_time = ["-path", "*/shared/instance*", "-printf", "%p %u %g %m\\n"]
