@@ -32,7 +32,10 @@ class Lock(Protocol):
     """For one thread, which holds it or not."""
 
     def acquire(self) -> int | None:
-        """The fence; None while another holds it, and while the store does not answer. Never waits."""
+        """The fence; None while another holds it, and while the store does not answer. Never waits.
+
+        Of a lock that one holds already: the same fence.
+        """
 
     def renew(self) -> bool:
         """Ask for it a few times in each lease. False: it is lost, and another may hold it."""
@@ -119,8 +122,11 @@ class PostgresLock:
         arguments = {"connect_timeout": 2, "prepare_threshold": None, **HOST_IS_GONE}
         self._engine = create_engine(db.engine.url, poolclass=NullPool, connect_args=arguments)
         self._connection: Connection | None = None
+        self._number = 0
 
     def acquire(self) -> int | None:
+        if self.renew():
+            return self._number
         try:
             self._connection = self._engine.connect()
             # An idle session that is not renewed is ended by the server.
@@ -128,9 +134,9 @@ class PostgresLock:
                 self._connection.execute(text(f"SET LOCAL {limit} = {round(self._lease * 1000)}"))
             if self._connection.scalar(select(func.pg_try_advisory_xact_lock(advisory_key(self._name)))):
                 with self._engine.connect() as other:
-                    fence = int(other.scalar(text("SELECT txid_current()")) or 0)
+                    self._number = int(other.scalar(text("SELECT txid_current()")) or 0)
                 if self.renew():  # it took its time, and may be lost by now to one with a lower number
-                    return fence
+                    return self._number
         except SQLAlchemyError as error:
             _log.warning("no lock %s: %s", self._name, error)
         self.release()
@@ -162,14 +168,16 @@ class RedisLock:
         self._lock = self._client.lock(f"{slug}:lock:{name}", timeout=lease, thread_local=False)
         self._fence = f"{slug}:fence:{name}"
         self._error, self._lost = redis.RedisError, LockError
-        self._lease, self._until = lease, 0.0
+        self._lease, self._until, self._number = lease, 0.0, 0
 
     def acquire(self) -> int | None:
+        if self._until and self.renew():
+            return self._number
         try:
             if self._lock.acquire(blocking=False):
-                fence = int(self._client.incr(self._fence))
+                self._number = int(self._client.incr(self._fence))
                 if self.renew():  # it took its time, and may be lost by now to one with a lower number
-                    return fence
+                    return self._number
         except self._error as error:
             _log.warning("no lock %s: %s", self._lock.name, error)
         return None

@@ -123,6 +123,19 @@ def test_one_holds_it_and_the_next_has_a_higher_number(store: Store) -> None:
     second.release()
 
 
+def test_who_holds_it_and_asks_again_is_told_the_same(store: Store) -> None:
+    mine, other = store.lock(), store.lock()
+    fence = mine.acquire()
+    assert fence is not None
+    assert mine.acquire() == fence
+    assert other.acquire() is None
+    mine.release()
+    later = other.acquire()
+    assert later is not None
+    assert later > fence
+    other.release()
+
+
 def test_processes_that_count_under_it_lose_nothing(store: Store, tmp_path: Path) -> None:
     (tmp_path / "counter").write_text("0")
     processes = [store.process(COUNT) for _ in range(4)]

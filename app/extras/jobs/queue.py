@@ -49,12 +49,12 @@ def enqueue(task: Task, arguments: Iterable[Any], after: float = 0) -> str:
     return job.id
 
 
-def claim(worker: str, count: int, is_idle: bool) -> list[Claimed]:
-    """Up to `count` jobs that are due, oldest first, now this worker's. Not of tasks it does not know.
+def claim(worker: str, count: int, is_idle: bool, but: Collection[str] = ()) -> list[Claimed]:
+    """Up to `count` jobs that are due, oldest first, now this worker's. Not of tasks it does not know, and not `but`.
 
     One that may be what ended its process twice is done alone: nothing is claimed beside it, nor before `is_idle`.
     """
-    wanted = Job.state == QUEUED, Job.due <= time.time(), Job.task.in_(TASKS)
+    wanted = Job.state == QUEUED, Job.due <= time.time(), Job.task.in_(TASKS), Job.id.not_in(but)
     oldest = db.session.scalar(select(Job.deaths).where(*wanted).order_by(Job.due).limit(1))
     if oldest is None or (oldest >= SUSPECT and not is_idle):
         db.session.rollback()
@@ -132,12 +132,13 @@ def take_back(worker: str, but: Collection[str] = (), has_died: bool = True) -> 
 
     They are due again; but one whose process has died each time is parked.
     """
-    mine = select(Job.id).where(Job.worker == worker, Job.state == RUNNING)
-    if not set(db.session.scalars(mine)) - set(but):
+    its = Job.worker == worker, Job.state == RUNNING, Job.id.not_in(but)
+    if db.session.scalar(select(Job.id).where(*its).limit(1)) is None:
         db.session.rollback()
         return 0
     with write_unit():
-        jobs = [job for job in db.session.scalars(select(Job).where(Job.id.in_(mine))) if job.id not in but]
+        # What somebody else is changing may be done in the next moment, and is looked at again.
+        jobs = db.session.scalars(select(Job).where(*its).with_for_update(skip_locked=True)).all()
         for job in jobs:
             job.state, job.worker = QUEUED, None
             if not has_died:
@@ -159,9 +160,9 @@ def tell_progress(job_id: str, percent: int, text: str) -> None:
 
 def clean_up() -> None:
     hour, other = timedelta(hours=1), aliased(Job)
-    # The newest of a periodic task stays: it says which of its moments were taken.
-    newest = select(func.max(other.due)).where(other.task == Job.task, other.tick.is_not(None)).scalar_subquery()
-    is_old_tick = Job.tick.is_not(None) & (Job.due < newest)
+    # The newest of a periodic task stays: it says which of its moments were taken. Asked for once, not for each row.
+    newest = select(func.max(other.due)).where(other.tick.is_not(None)).group_by(other.task)
+    is_old_tick = Job.tick.is_not(None) & Job.due.not_in(newest)
     with write_unit():
         for state, age in KEPT.items():
             old = delete(Job).where(Job.state == state, Job.ended_at < utc_now() - age)

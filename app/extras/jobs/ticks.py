@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.extensions import cache, db
 from app.extras.jobs.models import QUEUED, RUNNING, Job
@@ -33,12 +34,20 @@ class Ticks:
         if newest <= self._last or self._is_under_way():
             return
         # One after the other, of those that were missed too.
-        self._last = number = max(self._last + 1, min(newest, int((now - MADE_UP) // self._every)))
+        number = max(self._last + 1, min(newest, int((now - MADE_UP) // self._every)))
         name = f"{self._task.name} {number}"
-        if self._in_redis and not cache.add(f"tick {name}", True, timeout=max(3600, round(2 * self._every))):
-            return
+        if not self._in_redis or cache.add(f"tick {name}", True, timeout=max(3600, round(2 * self._every))):
+            try:
+                self._write(name, number * self._every)
+            except SQLAlchemyError:  # it is nobody's yet
+                if self._in_redis:
+                    cache.delete(f"tick {name}")
+                raise
+        self._last = number
+
+    def _write(self, name: str, due: float) -> None:
         # What it logs is found by the name of its moment.
-        values = {"task": self._task.name, "tick": name, "due": number * self._every, "request_id": name[-64:]}
+        values = {"task": self._task.name, "tick": name, "due": due, "request_id": name[-64:]}
         with write_unit():
             db.session.execute(_insert().values(values).on_conflict_do_nothing())  # another machine was first
 

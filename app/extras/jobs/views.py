@@ -1,5 +1,6 @@
 """A job's progress for who waits for it; for admins what waits, what runs where, and what needs a person."""
 
+import re
 import time
 
 from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
@@ -15,6 +16,7 @@ from app.platform.tasks import TASKS
 
 LISTED = 50
 OF_ONE_TASK = 10  # parked ones, so that a task which fails again and again hides no other
+_KEY = re.compile("[0-9a-f]{32}")
 PATIENCE = 60.0  # s that a job may wait, or a moment of a periodic task pass, before it is said that nobody works
 
 blueprint = Blueprint("jobs", __name__, template_folder="templates")
@@ -24,7 +26,7 @@ admin = Blueprint("admin_jobs", __name__, template_folder="templates")
 @blueprint.get("/<job_id>")
 def progress(job_id: str) -> Response | str:
     """How far a job is, for whoever knows its key, which nobody can guess: JSON, or a page that renews itself."""
-    if not (job := db.session.get(Job, job_id)):
+    if not _KEY.fullmatch(job_id) or not (job := db.session.get(Job, job_id)):  # PostgreSQL refuses a %00
         raise AppError("There is no such job. What is done is forgotten after a day.", 404)
     if request.accept_mimetypes.accept_html and request.accept_mimetypes.best != "application/json":
         return render_template("jobs/progress.html", job=job)

@@ -77,7 +77,8 @@ class Worker:
             ticks.enqueue_due()
         running = list(self._running.values())
         free = 0 if any(job.is_alone for job, _ in running) else THREADS - len(running)
-        found = self._queue.claim(self._sign.name, free, not running) if free else []
+        # Without those that run here: others may have had one back meanwhile.
+        found = self._queue.claim(self._sign.name, free, not running, list(self._running)) if free else []
         for job in found:
             self._running[job.id] = job, now
             self._pool.submit(self._do, job)
@@ -113,7 +114,7 @@ class Worker:
         others = [name for name in self._queue.owners() if name != self._sign.name]
         db.session.rollback()
         for dead in self._sign.dead_among(others):
-            if count := self._queue.take_back(dead):
+            if count := self._queue.take_back(dead, list(self._running)):  # it may be a name that we have lost
                 _log.warning("worker %s is dead, its %s jobs are due again", dead, count)
         for job, since in list(self._running.values()):
             if now - since > job.task.limit:
@@ -134,6 +135,7 @@ class Worker:
         deadline = time.monotonic() + GRACE
         while set(self._running) - self._overdue and time.monotonic() < deadline:
             self._has_room.wait(0.05)
+            self._has_room.clear()
             self._sign.renew()
         left = f"; {len(self._running)} jobs are left to others" if self._running else ""
         _log.info("worker %s ends%s", self._sign.name, left)

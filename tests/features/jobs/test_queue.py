@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from app.extensions import db
 from app.extras.jobs import queue, ticks
@@ -57,6 +58,10 @@ def claim(count: int = 4, is_idle: bool = True) -> list[queue.Claimed]:
     return queue.claim(WORKER, count, is_idle)
 
 
+def locked() -> None:
+    raise OperationalError("INSERT", {}, Exception("database is locked"))
+
+
 def test_a_job_that_has_ended_two_processes_is_done_alone_and_parked_with_the_third(app: Flask, once: Task) -> None:
     add(4)
     for _ in range(2):
@@ -91,6 +96,16 @@ def test_a_worker_that_leaves_gives_its_jobs_back_as_if_nothing_had_been(app: Fl
         queue.take_back(WORKER, has_died=False)
     job = db.session.scalars(select(Job)).one()
     assert (job.state, job.attempts, job.deaths) == (QUEUED, 0, 0)
+
+
+def test_what_still_runs_here_is_neither_taken_back_nor_claimed_again(app: Flask, once: Task) -> None:
+    add(2)
+    runs, lost = claim()
+    assert queue.take_back(WORKER, [runs.id]) == 1
+    assert queue.claim("its new name", 4, False, [lost.id]) == []
+    (again,) = queue.claim("its new name", 4, False, [runs.id])
+    assert again.id == lost.id
+    queue.finish(runs)
 
 
 def test_a_periodic_task_that_fails_is_news_once_until_it_works_again(app: Flask, every_second: Task) -> None:
@@ -148,6 +163,21 @@ def test_of_two_machines_that_take_one_moment_one_gets_it_and_the_other_no_error
     queue.finish(claim()[0])
     other.enqueue_due()
     assert states() == [DONE]
+
+
+def test_a_moment_that_could_not_be_written_is_written_later(
+    app: Flask, every_second: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = ticks.Ticks(every_second, 3600)
+    moments._last -= 1
+    with monkeypatch.context() as broken:
+        broken.setattr(ticks, "write_unit", locked)
+        with pytest.raises(OperationalError):
+            moments.enqueue_due()
+    assert states() == []
+    moments.enqueue_due()
+    moments.enqueue_due()
+    assert states() == [QUEUED]
 
 
 def test_the_newest_moment_is_not_forgotten_with_the_others(app: Flask, every_second: Task) -> None:

@@ -139,6 +139,39 @@ def test_a_worker_that_hangs_loses_its_jobs_and_marks_nothing(shop: Machine) -> 
     wait_until(lambda: is_done(shop, 2), 20)
 
 
+@pytest.mark.parametrize("shop", ["postgresql"], indirect=True)
+def test_a_worker_that_loses_its_sessions_begins_nothing_again_that_it_still_does(shop: Machine) -> None:
+    """As when PostgreSQL starts anew: its lock is gone, and its name with it; its jobs are not."""
+    shop.flask("enqueue", "letter", "2", "--seconds", "6")
+    worker = shop.start_worker()
+    wait_until(lambda: shop.states() == {"running": 2}, 10, lambda: str(shop.states()))
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    assert shop.rows(f"SELECT pg_terminate_backend(pid) {others}")
+    worker.line_with("lost the lock", 20)
+    wait_until(lambda: is_done(shop, 2), 30, lambda: str(shop.states()))
+    assert shop.letters() == {0: 1, 1: 1}
+    assert shop.rows("SELECT DISTINCT attempts, deaths FROM jobs WHERE tick IS NULL") == [(1, 0)]
+
+
+def processor_seconds(pid: int) -> float:
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_stop_that_waits_for_one_of_several_jobs_is_idle(shop: Machine) -> None:
+    shop.flask("enqueue", "letter", "1", "--seconds", "10")
+    shop.flask("enqueue", "letter", "1", "--seconds", "4")
+    worker = shop.start_worker()
+    wait_until(lambda: shop.states() == {"running": 2}, 10, lambda: str(shop.states()))
+    worker.process.terminate()
+    worker.line_with("chores.letter is done")
+    used = processor_seconds(worker.process.pid)
+    time.sleep(2)
+    assert processor_seconds(worker.process.pid) - used < 0.5
+    assert worker.end() == 0
+    assert is_done(shop, 2)
+
+
 def test_a_database_that_is_away_for_a_while_ends_no_worker(tmp_path: Path) -> None:
     if services.postgres_binaries() is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
