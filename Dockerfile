@@ -3,7 +3,8 @@
 #   docker build --build-arg VERSION=$(git rev-parse --short=12 HEAD) -t groundwork .
 #   docker run -p 8080:8080 -v groundwork:/data groundwork
 #
-# Everything is made in the first stage, with times that depend on nothing, so that the same files give the same layers.
+# Everything is made in the first stage, with times and rights that depend on nothing, so that the same files give the same
+# layers, whatever umask they were cloned under.
 # The second has no compiler and no pip of ours, and runs as a number without a name, a home or a shell.
 ARG PYTHON=3.13-slim
 
@@ -27,6 +28,7 @@ COPY . .
 RUN if [ -n "${VERSION}" ]; then printf '%s\n' "${VERSION}" >RELEASE; fi \
     && rm -f requirements*.txt \
     && python -m compileall -q --invalidation-mode unchecked-hash -s /layers/application /layers/application/app \
+    && chmod -R u=rwX,go=rX /layers/application \
     && install -d -o 10001 -g 10001 -m 750 /layers/application/data \
     && find /layers/application -exec touch -h -d @0 {} +
 

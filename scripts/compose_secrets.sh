@@ -18,6 +18,8 @@ write() { # write NAME VALUE
   echo "secrets/$1" >&2
 }
 
+chmod 755 deploy/compose/make-role.sh # the database's user runs it, which a clone under a strict umask would keep it from
+
 write SECRET_KEY "$(random)"
 write METRICS_TOKEN "$(random)"
 write POSTGRES_PASSWORD "$(random)"

@@ -29,6 +29,7 @@ def copy_project(copy: Path) -> Path:
     for name in PLANTED:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text(f"PLANTED={SECRET}\n")
+    (copy / "deploy/compose/make-role.sh").chmod(0o700)  # as under a strict umask
     for name in rendering.TOP:
         rendering.remember(name, copy / name)
     for file in (copy / "deploy/compose").iterdir():

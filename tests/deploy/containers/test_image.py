@@ -1,5 +1,6 @@
 """What is in the image, and what is not."""
 
+import shutil
 import tarfile
 import time
 from collections.abc import Iterator
@@ -8,8 +9,9 @@ from typing import IO
 
 import pytest
 
+from config import ROOT
 from tests.deploy.containers.conftest import Figure
-from tests.deploy.containers.engine import Engine
+from tests.deploy.containers.engine import Engine, run
 from tests.deploy.containers.images import BASE
 from tests.deploy.containers.project import PLANTED, SECRET, VERSION, build
 
@@ -97,6 +99,51 @@ def test_the_same_files_give_the_same_layers(docker: Engine, image: str, project
     build(docker, project, "again", "--no-cache")
     figure(f"built anew in {time.monotonic() - began:.1f} s")
     assert layers(docker, "again") == layers(docker, image)
+
+
+def test_a_clone_under_a_strict_umask_or_none_makes_no_difference(
+    docker: Engine, image: str, project: Path, tmp_path: Path
+) -> None:
+    for number, rights in enumerate(("go=", "a+rw")):
+        clone = tmp_path / str(number)
+        shutil.copytree(project, clone)
+        run("chmod", "-R", rights, str(clone))
+        build(docker, clone, "cloned")
+        assert layers(docker, "cloned") == layers(docker, image)
+        docker.docker("build", "-t", "front", "-f", str(clone / "deploy/compose/nginx.Dockerfile"), str(clone))
+        everything = (
+            "find",
+            "/etc/nginx/groundwork",
+            "/etc/nginx/nginx.conf",
+            "/etc/nginx/site.conf",
+            "/etc/nginx/front.conf",
+        )
+        asked = ("(", "!", "-readable", "-o", "-type", "d", "!", "-executable", "-o", "-writable", ")")
+        assert docker.docker("run", "--rm", "--entrypoint", "", "front", *everything, *asked).stdout == ""
+
+
+def test_a_folder_that_is_closed_to_who_builds_is_no_obstacle(docker: Engine, project: Path, tmp_path: Path) -> None:
+    """As certificates/ is: root's. Here root is who builds, without its right to read everything."""
+    clone = tmp_path / "clone"
+    shutil.copytree(project, clone)
+    (clone / "certificates").mkdir()
+    run("chown", "101", str(clone / "certificates"))
+    run("chmod", "700", str(clone / "certificates"))
+    nobody_special = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+    with pytest.raises(RuntimeError, match="Permission denied"):
+        run(*nobody_special, "ls", str(clone / "certificates"))
+    for file in ("Dockerfile", "deploy/compose/nginx.Dockerfile"):
+        command = ("docker", "build", "-q", "-f", str(clone / file), str(clone))
+        run(*nobody_special, *command, env=docker.environment)
+
+
+def test_every_lock_file_and_every_part_of_the_settings_is_let_in() -> None:
+    """.dockerignore names them one by one."""
+    let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    there = {file.name for pattern in ("config*.py", "requirements*.txt") for file in ROOT.glob(pattern)}
+    assert there - {"requirements-dev.txt", "requirements-windows.txt"} == {
+        line[1:] for line in let_in if line.startswith(("!config", "!requirements"))
+    }
 
 
 def test_a_changed_line_is_built_quickly_and_changes_one_layer(
