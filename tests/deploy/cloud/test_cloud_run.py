@@ -1,6 +1,7 @@
 """Cloud Run: the container of the service, with the variables, limits and end that Cloud Run gives it."""
 
 import http.client
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import yaml
 
 from config import ROOT
 from tests.deploy import rendering
+from tests.deploy.cloud.typed import lines_of, type_with_stand_ins
 from tests.deploy.containers.engine import Engine
 from tests.servers.running import wait_until
 
@@ -79,6 +81,45 @@ def test_it_serves_on_the_port_that_it_is_given_and_ends_in_time(
     finally:
         docker.docker("rm", "-fv", name, check=False)
         docker.docker("volume", "rm", "-f", "cloud-run", check=False)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for part in ("scripts", "deploy"):
+        shutil.copytree(ROOT / part, tmp_path / "copy" / part)
+    file = tmp_path / "copy/deploy/cloud/cloud-run.yaml"
+    file.write_text(yours(file.read_text()))
+    return tmp_path / "copy"
+
+
+def yours(text: str) -> str:
+    return text.replace("REGION", "europe-west1").replace("PROJECT", "shop")
+
+
+def test_each_release_pushes_one_image_migrates_with_it_and_serves_it(copy: Path) -> None:
+    lines, file = yours(lines_of("clouds.md", "## Cloud Run")), copy / "deploy/cloud/cloud-run.yaml"
+    for version in ("v2", "v3"):
+        asked = type_with_stand_ins(lines.replace("v2", version), copy, "docker", "gcloud")
+        image = yaml.safe_load(file.read_text())["spec"]["template"]["spec"]["containers"][0]["image"]
+        assert image.endswith(f"/groundwork:{version}")
+        pushed, migrated, served = [line for line in asked if line.startswith(("docker push", "gcloud"))]
+        assert pushed == f"docker push {image}"
+        assert migrated.startswith(f"gcloud run jobs deploy migrate --image {image} --args migrate ")
+        assert {"--execute-now", "--wait"} <= set(migrated.split())
+        assert served == "gcloud run services replace deploy/cloud/cloud-run.yaml"
+
+
+@pytest.mark.parametrize("fails", ["docker push", "gcloud run jobs"])
+def test_an_image_that_is_not_there_or_does_not_migrate_does_not_serve(copy: Path, fails: str) -> None:
+    asked = type_with_stand_ins(lines_of("clouds.md", "## Cloud Run"), copy, "docker", "gcloud", fails=fails)
+    assert [line for line in asked if line.startswith(("docker push", "gcloud"))][-1].startswith(fails)
+
+
+def test_whoever_comes_may_see_the_service(service: dict[str, Any], copy: Path) -> None:
+    (asked,) = type_with_stand_ins(lines_of("clouds.md", "## Cloud Run", 1), copy, "gcloud")
+    assert asked.startswith(
+        f"gcloud run services add-iam-policy-binding {service['metadata']['name']} --member=allUsers "
+    )
 
 
 def test_the_files_of_the_clouds_are_short() -> None:

@@ -4,13 +4,16 @@ import http.client
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from config import ROOT
 from tests.deploy import rendering
+from tests.deploy.cloud.typed import lines_of
 from tests.servers.project import Project
 from tests.servers.running import Running, free_port, get, wait_until
 
@@ -117,3 +120,37 @@ def test_a_page_through_its_balancer_and_nginx_for_whoever_asked(platform: Envir
 def test_its_nginx_lets_through_what_the_application_takes_and_no_more(platform: Environment) -> None:
     assert platform.post(2 * 1024 * 1024) == 400  # the application: a form without its token
     assert platform.post(9 * 1024 * 1024) == 413
+
+
+def test_the_bundle_is_the_commit_each_time_that_it_is_packed(tmp_path: Path) -> None:
+    clone = Project(tmp_path / "groundwork", environment_too=False)
+    settings = clone.settings | {"GIT_CONFIG_GLOBAL": os.devnull}
+    packing = lines_of("clouds.md", "## Elastic Beanstalk")
+    commit = "git add --all && git -c user.name=a -c user.email=a@b commit --quiet --message 'a release'"
+
+    def typed(lines: str) -> str:
+        shell = {"cwd": clone.folder, "env": settings, "text": True, "timeout": 60, "check": False}
+        done = subprocess.run(["bash", "-ec", lines], capture_output=True, **shell)  # type: ignore[call-overload]
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    def packed() -> dict[str, str]:
+        with zipfile.ZipFile(clone.folder / "bundle.zip") as bundle:
+            files = [name for name in bundle.namelist() if not name.endswith("/")]
+            return {name: bundle.read(name).decode(errors="replace") for name in files}
+
+    typed(f"git init --quiet && {commit}")
+    typed(packing)
+    first = packed()
+    own = ROOT / "deploy/cloud/elastic-beanstalk"
+    at_the_root = {file.relative_to(own).as_posix(): file.read_text() for file in own.rglob("*") if file.is_file()}
+    assert set(first) == set(typed("git ls-files").splitlines()) | set(at_the_root)
+    assert {name: first[name] for name in at_the_root} == at_the_root
+    (clone.folder / "wsgi.py").write_text(f"{first['wsgi.py']}# the second release\n")
+    (clone.folder / "LICENSE").unlink()
+    typed(commit)
+    typed(packing)
+    second = packed()
+    assert set(first) - set(second) == {"LICENSE"}
+    assert second["wsgi.py"].endswith("# the second release\n")
+    assert typed("git status --porcelain") == ""  # git ignores what was made

@@ -1,6 +1,7 @@
 """What a cluster would refuse, or what would show only at night: read from what kustomize makes of them."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from config import ROOT
+from tests.deploy.cloud.typed import lines_of, type_with_stand_ins
 from tests.deploy.containers.fixtures import Scanner
 from tests.deploy.kubernetes.kubelet import Manifest
 
@@ -174,3 +177,16 @@ def test_the_policy_scanner_finds_only_what_is_justified(checkov: Scanner, built
     assert {one for one in failed if not JUSTIFIED.keys() & set(one)} == set()
     assert {name for one in failed for name in one if name in JUSTIFIED} == JUSTIFIED.keys()
     assert found["summary"]["passed"] > 200
+
+
+def test_each_release_deploys_the_image_that_it_has_pushed(tmp_path: Path) -> None:
+    for part in ("scripts", "deploy"):
+        shutil.copytree(ROOT / part, tmp_path / "project" / part)
+    overlay = tmp_path / "project/deploy/kubernetes/production/kustomization.yaml"
+    for version in ("v2", "v3"):
+        lines = lines_of("kubernetes.md", "Each release, the first too").replace("v2", version)
+        asked = type_with_stand_ins(lines, tmp_path / "project", "docker", "kubectl")
+        (image,) = yaml.safe_load(overlay.read_text())["images"]
+        assert f"docker push {image['newName']}:{image['newTag']}" in asked
+        assert image["newTag"] == version
+        assert "kubectl apply -k deploy/kubernetes/production" in asked
