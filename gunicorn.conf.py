@@ -234,5 +234,7 @@ def _become_the_successor(server: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    if not server.reexec_pid:  # after a hand-over the successor still counts there
+    # Not while the other master of a hand-over lives, whose workers count there: the successor, or the one before.
+    is_before_promotion = server.master_pid and server.master_pid == os.getppid()
+    if not server.reexec_pid and not is_before_promotion:
         metrics_folder.remove_folder()

@@ -21,6 +21,7 @@ from config import Config, ConfigError
 ACCESS = "groundwork.access"
 LOG_FILE_BYTES = 10 * 1024 * 1024
 LOG_FILES_KEPT = 5
+DEEPEST = 20  # values within values of `extra=`
 PIPE_BUF = 4096  # bytes that Linux writes to a pipe in one piece (pipe(7))
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -39,6 +40,32 @@ _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "ascti
 def mask(text: str) -> str:
     """`text` with the values after password=, token:, Authorization: … and in URLs replaced by ***."""
     return _MASKED.sub(lambda match: f"{match[1] or match[2]}***", text)
+
+
+@functools.lru_cache(maxsize=500)
+def _is_secret(name: str) -> bool:
+    return mask(f"{name}=x").endswith("=***")
+
+
+def _masked(value: Any, name: str, inside: tuple[int, ...] = ()) -> Any:
+    """For JSON: `value`, called `name`, without secrets, however deep. `inside`: the ids of what holds it."""
+    if value is None or isinstance(value, bool):
+        return value
+    if _is_secret(name):
+        return "***"  # what is called a password is one, whatever it looks like
+    if isinstance(value, int | float):
+        return value
+    try:
+        if isinstance(value, dict | list | tuple | set | frozenset):
+            if id(value) in inside or len(inside) == DEEPEST:
+                return "…"
+            inside += (id(value),)
+            if isinstance(value, dict):
+                return {mask(str(key)): _masked(part, str(key), inside) for key, part in list(value.items())}
+            return [_masked(part, "", inside) for part in list(value)]
+        return mask(str(value))
+    except Exception as error:  # of a __str__, or another thread's change: the rest of the line is still told
+        return f"<{type(value).__name__}: {type(error).__name__}>"
 
 
 def timestamp(seconds: float) -> str:
@@ -68,12 +95,12 @@ class JsonFormatter(logging.Formatter):
         }
         for key, value in vars(record).items():
             if key not in _RECORD_FIELDS:
-                fields[key] = mask(f"{key}={value}").removeprefix(f"{key}=") if isinstance(value, str) else value
+                fields[key] = _masked(value, key)
         if record.exc_info:
             fields["traceback"] = mask(self.formatException(record.exc_info))
         if record.stack_info:
             fields["stack"] = mask(record.stack_info)
-        return json.dumps(fields, default=str, separators=(",", ":"))
+        return json.dumps(fields, separators=(",", ":"))
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,55 @@ def test_gunicorn_counts_every_request_over_five_reloads_and_five_killed_workers
     counted = [file.name for file in folder.glob("*.db")]
     assert len([name for name in counted if "merged" in name]) == 2, counted
     assert len(counted) <= 2 + 2 * 4, counted
+
+
+def refused_before_workers(folder: Path) -> None:
+    config = folder / "gunicorn.conf.py"
+    halt = "def on_starting(server: Any) -> None:\n    {}if server.master_pid:\n        server.halt('no room', 1)\n"
+    text = config.read_text()
+    made = "metrics_folder.make_folder(settings.INSTANCE_PATH, inherited=server.master_pid != 0)\n    "
+    assert made in text
+    config.write_text(text.replace("def on_starting(server: Any) -> None:\n    " + made, halt.format(made) + "    "))
+
+
+def refused_after_workers(folder: Path) -> None:
+    preflight = folder / "scripts/preflight.py"
+    text = preflight.read_text()
+    waits = "            failed = f"
+    assert waits in text
+    preflight.write_text(text.replace(waits, f"            raise NotReadyError('broken')\n{waits}"))
+
+
+@pytest.mark.parametrize("refuse", [refused_before_workers, refused_after_workers])
+def test_a_reload_that_is_refused_takes_no_count_with_it(refuse: Callable[[Path], None], project: Project) -> None:
+    port = free_port()
+    started = project.run("start.sh", "-d", "-p", str(port), "-w", "2")
+    assert started.returncode == 0, started.stderr
+    server = project.pid()
+    ask(port, 10)
+    expect(port, ABOUT, 10)
+    refuse(project.folder)
+    refused = project.run("reload.sh")
+    assert refused.returncode != 0, refused.stderr
+    assert f"the server {server} keeps serving" in refused.stderr
+    victim = children(server)[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: not is_alive(victim) and len(children(server)) == 2, 10)
+    for _ in range(10):  # also by the worker that was forked since then
+        assert get(port, "/ready")[0] == 200
+    expect(port, ABOUT, 10)
+    (folder,) = Path("/dev/shm").glob(f"groundwork-metrics-*-{server}")
+    assert project.run("stop.sh").returncode == 0
+    assert not folder.exists()
+
+
+def test_a_server_that_stops_right_after_a_reload_leaves_no_folder(project: Project) -> None:
+    assert project.run("start.sh", "-d", "-p", str(free_port()), "-w", "1").returncode == 0
+    (folder,) = Path("/dev/shm").glob(f"groundwork-metrics-*-{project.pid()}")
+    assert project.run("reload.sh").returncode == 0
+    assert folder.exists()
+    assert project.run("stop.sh").returncode == 0
+    assert not folder.exists()
 
 
 def children(pid: int) -> list[int]:

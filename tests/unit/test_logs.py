@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -99,6 +100,59 @@ def test_less_than_the_level_is_not_written(capfd: pytest.CaptureFixture[str]) -
 )
 def test_secrets_are_masked(text: str, masked: str) -> None:
     assert logs.mask(text) == masked
+
+
+class Account:
+    def __str__(self) -> str:
+        return "Account token=hunter2"
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ({"password": "hunter2 and more"}, {"password": "***"}),
+        ({"password": b"hunter2"}, {"password": "***"}),
+        ({"passwords": ["hunter2"]}, {"passwords": "***"}),
+        ({"body": b"token=hunter2"}, {"body": "b'token=***'"}),
+        ({"form": {"user": "me", "password": "hunter2"}}, {"form": {"user": "me", "password": "***"}}),
+        ({"form": {"pin": {"api_key": 1234}}}, {"form": {"pin": {"api_key": "***"}}}),
+        ({"urls": ("redis://:hunter2@cache/0", [b"x?token=hunter2"])}, {"urls": ["redis://:***@cache/0", ANY]}),
+        ({"urls": {"redis://:hunter2@cache/0"}}, {"urls": ["redis://:***@cache/0"]}),
+        ({"by_url": {"redis://:hunter2@cache/0": 1}}, {"by_url": {"redis://:***@cache/0": 1}}),
+        ({"account": Account()}, {"account": "Account token=***"}),
+        ({"accounts": [Account()]}, {"accounts": ["Account token=***"]}),
+        ({"user": 7, "share": 0.5, "is_new": True, "password": None}, ...),
+        ({"by_id": {1: [2, None, True]}}, {"by_id": {"1": [2, None, True]}}),
+    ],
+)
+def test_secrets_in_what_a_line_is_given_are_masked_however_deep(
+    extra: dict[str, Any], told: Any, written: Callable[[], dict[str, Any]]
+) -> None:
+    as_in_production()
+    log.info("hello", extra=extra)
+    line = written()
+    assert {name: line[name] for name in extra} == (extra if told is ... else told)
+    assert "hunter2" not in str(line)
+
+
+def test_what_can_not_be_told_does_not_keep_the_line_from_being_written(written: Callable[[], dict[str, Any]]) -> None:
+    as_in_production()
+    circle: dict[str, Any] = {"user": "me"}
+    circle["itself"] = [circle]
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    log.info("hello", extra={"circle": circle, "deep": deep, "broken": [Broken()], "keys": {(1, 2): 3}})
+    line = written()
+    assert line["circle"] == {"user": "me", "itself": ["…"]}
+    assert "…" in str(line["deep"])
+    assert line["broken"] == ["<Broken: RuntimeError>"]
+    assert line["keys"] == {"(1, 2)": 3}
 
 
 def test_a_console_line_has_columns(capfd: pytest.CaptureFixture[str]) -> None:

@@ -30,17 +30,31 @@ def in_use(use: str) -> Gauge:
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
+class _Thread(threading.local):
+    waits = False
+
+
+_this_thread = _Thread()
+
+
 class CountingPool(QueuePool):
     """Each connection that is taken comes back here, also a broken one: SQLAlchemy's events do not tell of all."""
 
-    _taken = 0
     _counting = threading.Lock()  # of all pools: while a copy is made by recreate(), both count
 
+    @functools.cached_property
+    def _taken(self) -> set[ConnectionPoolEntry]:
+        return set()
+
     def _do_get(self) -> ConnectionPoolEntry:
-        entry = self._wait_for_one() if self._is_exhausted() else super()._do_get()
+        # QueuePool's calls itself, and so this, when another thread was faster: each wait and connection counts once.
+        waits_anew = self._is_exhausted() and not _this_thread.waits
+        entry = self._wait_for_one() if waits_anew else super()._do_get()
         with self._counting:
-            self._taken += 1
-            beyond = self._taken > self.size()
+            if entry in self._taken:
+                return entry
+            self._taken.add(entry)
+            beyond = len(self._taken) > self.size()
         in_use("any").inc()
         if beyond:
             in_use("overflow").inc()
@@ -48,24 +62,27 @@ class CountingPool(QueuePool):
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         with self._counting:
-            beyond = self._taken > self.size()
-            self._taken -= 1
+            beyond = len(self._taken) > self.size()
+            self._taken.discard(record)
         in_use("any").dec()
         if beyond:
             in_use("overflow").dec()
         super()._do_return_conn(record)
 
     def _is_exhausted(self) -> bool:
-        return self._taken >= self.size() + self._max_overflow >= 0
+        """Also while the last ones are still being opened."""
+        return 0 <= self._max_overflow <= self.checkedout() - self.size()
 
     def _wait_for_one(self) -> ConnectionPoolEntry:
         started, outcome = time.perf_counter(), "served"
+        _this_thread.waits = True
         try:
             return super()._do_get()
         except PoolTimeout:
             outcome = "timeout"
             raise
         finally:
+            _this_thread.waits = False
             WAITS.labels(outcome).inc()
             SECONDS.labels(outcome).inc(time.perf_counter() - started)
 

@@ -2,11 +2,11 @@
 
 import ast
 import re
-import shlex
 import sys
 from collections import defaultdict
 from datetime import date
 from importlib import metadata
+from shlex import quote, split
 from typing import Any
 
 from app.extensions import db
@@ -45,7 +45,7 @@ def gunicorn_options(deployment: Deployment) -> list[str]:
     """What comes on top of the file: GUNICORN_CMD_ARGS, the unit's command, the commands of servers that run."""
     lines = [deployment.environ.get("GUNICORN_CMD_ARGS", ""), deployment.unit.get("GUNICORN_CMD_ARGS", "")]
     lines.append(deployment.unit.get("ExecStart", ""))
-    options = [option for line in lines for option in shlex.split(line)]
+    options = [option for line in lines for option in split(line)]
     for number in servers(deployment):
         command = (deployment.machine / "proc" / str(number) / "cmdline").read_bytes().decode(errors="replace")
         options += command.split("\0")
@@ -218,5 +218,14 @@ def python_is_maintained(deployment: Deployment) -> Finding:
     left = (end - utc_now().date()).days
     if left < 90:
         seen = f"Python {version} {'is not maintained any more' if left < 0 else f'ends in {left} days'}."
-        return warn(seen, "rm -r .venv && scripts/start.sh  # after installing a newer Python")
+        after = "after installing a newer Python"
+        if deployment.root.parent.name == "releases":
+            return warn(seen, f"cd <repository> && scripts/deploy.sh {quote(str(deployment.base))}  # {after}")
+        if deployment.is_container:
+            newer = "cd <repository> && docker compose up --detach --build  # with a newer PYTHON in Dockerfile"
+            return warn(seen, newer)
+        # stop.sh fails where nothing runs; and where several run, of which it stops none.
+        if servers(deployment):
+            return warn(seen, f"scripts/stop.sh && rm -r .venv && scripts/start.sh -d  # {after}")
+        return warn(seen, f"rm -r .venv && scripts/start.sh -d  # {after}, where nothing runs")
     return ok(f"Python {version}, until {end}.")

@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -154,17 +155,18 @@ def settings_are_spelt_right(deployment: Deployment) -> Finding:
     if wrong := _misspelt(written, known):
         lines = "\n".join(f"sed -i --follow-symlinks 's/^{name}=/{meant}=/' .env" for name, meant in wrong.items())
         return fail(f"Not read from .env: {', '.join(wrong)}.", lines)
-    if wrong := _misspelt(deployment.environ, known):
+    if wrong := _misspelt([*deployment.environ, *written], known):
         lines = "\n".join(f"unset {name}  # {meant} is meant" for name, meant in wrong.items())
         return warn(f"Not read from the environment: {', '.join(wrong)}.", lines)
     return ok(f"{len(written)} names in .env, none of them nearly a setting's.")
 
 
-def _misspelt(names: object, known: set[str]) -> dict[str, str]:
-    """The names that are no setting, but nearly one: with that one."""
-    found = {}
-    for name in names:  # type: ignore[attr-defined]
-        if name.upper() not in known and (close := difflib.get_close_matches(name.upper(), known, 1, 0.85)):
+def _misspelt(names: Iterable[str], known: set[str]) -> dict[str, str]:
+    """The names that are no setting, but nearly one that is not there, too: with that one."""
+    found, there = {}, {name.upper() for name in names}
+    for name in names:
+        close = [] if name.upper() in known else difflib.get_close_matches(name.upper(), known, 1, 0.85)
+        if close and close[0] not in there:  # DATABASE_URL_OLD beside DATABASE_URL is somebody's note
             found[name] = close[0]
     return found
 

@@ -95,14 +95,22 @@ def connection_is_encrypted(deployment: Deployment) -> Finding:
     """Is the way to another machine's database encrypted?"""
     if not is_postgres():
         return other_database()
-    if db.engine.url.host in LOCAL or str(db.engine.url.host).startswith("/"):
+    far = [host for host in _hosts() if host not in LOCAL and not host.startswith(("/", "@"))]
+    if not far:
         return ok("It is on this machine.")
-    if deployment.is_neighbour(db.engine.url.host):
-        return skip(f"who reads along on the way to {db.engine.url.host} is decided by the network of the containers.")
+    host, *_ = far
+    if all(map(deployment.is_neighbour, far)):
+        return skip(f"who reads along on the way to {host} is decided by the network of the containers.")
     if not db.session.scalar(text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")):
-        where = f"{db.engine.url.host}/{db.engine.url.database}?sslmode=require"
+        where = f"{host}/{db.engine.url.database}?sslmode=require"
         return warn("It is not.", f"DATABASE_URL=postgresql://<user>:<password>@{where}")
     return ok("With TLS.")
+
+
+def _hosts() -> list[str]:
+    """Where libpq looks for the database: the query of its URL may name a host, a folder with a socket, or several."""
+    _, given = db.engine.dialect.create_connect_args(db.engine.url)
+    return str(given.get("hostaddr") or given.get("host") or "").split(",")
 
 
 @check("db.migrations", "Code that asks for a column which is not there answers with errors.")

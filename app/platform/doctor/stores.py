@@ -13,7 +13,8 @@ from app.platform.doctor.registry import Deployment, Finding, check, fail, ok, s
 LOCAL = {None, "", "localhost", "127.0.0.1", "::1"}
 OLDEST_BACKUP = 26  # hours: a daily one, and two for being late
 MUCH_TOO_OLD = 7 * 24  # hours
-CONFIGURE = 'redis-cli -u "$REDIS_URL" CONFIG'
+READ_URL = "url=$(.venv/bin/python -c 'from config import load_config; print(load_config().REDIS_URL)')"
+CONFIGURE = 'redis-cli -u "$url" CONFIG'
 DROP = f"{CONFIGURE} SET maxmemory-policy volatile-ttl"
 KEEP = f"{CONFIGURE} REWRITE  # for its next start; where it has no file of its own: as options of its command"
 ALONE = {"SimpleCache", "NullCache", "FileSystemCache"}
@@ -73,12 +74,12 @@ def redis_has_a_limit(deployment: Deployment) -> Finding:
     limit, policy = memory.get("maxmemory", 0), memory.get("maxmemory_policy", "")
     if policy.startswith("allkeys-"):  # counts of log-ins and locks would go, too
         seen = f"{policy} also drops the counts of log-ins and locks."
-        return warn(seen, f"{DROP}\n{KEEP}")
+        return warn(seen, f"{READ_URL}\n{DROP}\n{KEEP}")
     if not limit:
         seen = "It may take as much as the machine has, from the others there."
-        return warn(seen, f"{CONFIGURE} SET maxmemory 200mb\n{DROP}\n{KEEP}")
+        return warn(seen, f"{READ_URL}\n{CONFIGURE} SET maxmemory 200mb\n{DROP}\n{KEEP}")
     if policy == "noeviction":
-        return warn("When it is full it refuses every write.", f"{DROP}\n{KEEP}")
+        return warn("When it is full it refuses every write.", f"{READ_URL}\n{DROP}\n{KEEP}")
     return ok(f"{policy}, {limit / 1e6:,.0f} MB.")
 
 

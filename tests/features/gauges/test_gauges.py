@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.util.queue import Empty
 
 from app.extensions import db
 from app.extras.gauges import requests
@@ -145,6 +147,75 @@ def test_who_waits_for_a_connection_is_counted_and_who_gets_none(small: Flask) -
         second.close()
         assert (value(small, served), value(small, refused)) == (counts[0] + 1, counts[1] + 1)
         assert value(small, 'database_pool_wait_seconds_total{outcome="timeout"}') >= 1
+
+
+def test_a_connection_for_which_another_thread_was_faster_at_first_is_counted_once(
+    small: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small.app_context():
+        db.engine.dispose()
+        before = value(small, ANY), value(small, OVERFLOW)
+        increase, answers = db.engine.pool._inc_overflow, iter([False])
+        monkeypatch.setattr(db.engine.pool, "_inc_overflow", lambda: next(answers, True) and increase())
+        with db.engine.connect():
+            assert next(answers, None) is None, "it was asked twice"
+            assert (value(small, ANY), value(small, OVERFLOW)) == (before[0] + 1, before[1])
+        assert (value(small, ANY), value(small, OVERFLOW)) == before
+
+
+def test_who_waits_while_the_last_connections_are_still_being_opened_is_counted(small: Flask) -> None:
+    served, refused = 'database_pool_waits_total{outcome="served"}', 'database_pool_waits_total{outcome="timeout"}'
+    may_open, opening = threading.Event(), threading.Semaphore(0)
+
+    def open_slowly(*_: object) -> None:
+        opening.release()
+        may_open.wait(20)
+
+    with small.app_context():
+        db.engine.dispose()
+        engine = db.engine
+        counts = value(small, served), value(small, refused)
+        event.listen(engine, "do_connect", open_slowly)
+        threads = [threading.Thread(target=lambda: engine.connect().close()) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            assert all(opening.acquire(timeout=20) for _ in threads)
+            with pytest.raises(PoolTimeout):
+                engine.connect()
+        finally:
+            may_open.set()
+            for thread in threads:
+                thread.join()
+            event.remove(engine, "do_connect", open_slowly)
+        assert (value(small, served), value(small, refused)) == (counts[0], counts[1] + 1)
+
+
+def test_a_wait_in_which_another_thread_was_faster_is_counted_once(
+    small: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small.app_context():
+        first, second = db.engine.connect(), db.engine.connect()
+        pool, waits = db.engine.pool, 'database_pool_waits_total{outcome="timeout"}'
+        before = value(small, waits)
+        monkeypatch.setattr(pool, "_max_overflow", pool._max_overflow)
+
+        def lose(block: bool, timeout: float) -> None:
+            pool._max_overflow += 1  # room, as it seems after the wait: somebody's connection broke
+            raise Empty
+
+        def too_late() -> bool:
+            pool._max_overflow -= 1
+            monkeypatch.undo()
+            return False
+
+        monkeypatch.setattr(pool._pool, "get", lose)
+        monkeypatch.setattr(pool, "_inc_overflow", too_late)
+        with pytest.raises(PoolTimeout):
+            db.engine.connect()
+        assert value(small, waits) == before + 1
+        first.close()
+        second.close()
 
 
 def test_what_runs_is_told(app: Flask) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from app.platform.doctor import code
 from app.platform.doctor.registry import Finding
 from tests.servers import services
+from tests.servers.project import Project
 from tests.unit.doctor.conftest import assert_seen, look
 
 
@@ -116,8 +117,11 @@ def test_without_a_backup_of_ours_a_provider_may_make_them(database_url: str, ma
 # --- Redis ---------------------------------------------------------------------------------------------
 
 
-def test_a_redis_that_drops_the_wrong_keys_is_found(redis_url: str, make_app: Callable[..., Flask]) -> None:
+def test_a_redis_that_drops_the_wrong_keys_is_found(
+    redis_url: str, make_app: Callable[..., Flask], project: Project
+) -> None:
     app = make_app(REDIS_URL=redis_url)
+    (project.folder / ".env").write_text(f"REDIS_URL={redis_url}\n")
     port = redis_url.rpartition(":")[2].partition("/")[0]
 
     def so(limit: str, policy: str) -> Finding:
@@ -133,12 +137,15 @@ def test_a_redis_that_drops_the_wrong_keys_is_found(redis_url: str, make_app: Ca
     ):  # fmt: skip
         found = so(limit, policy)
         assert_seen(found, "WARN", seen)
-        lines = [
-            line for line in found.fix.splitlines() if " SET " in line
-        ]  # to REWRITE takes a file, which is none here
-        subprocess.run(["bash", "-ec", "\n".join(lines)], env={**os.environ, "REDIS_URL": redis_url}, check=True)
+        *lines, last = found.fix.splitlines()
+        assert last.startswith('redis-cli -u "$url" CONFIG REWRITE')  # which takes a file, and there is none here
+        # As typed in the project's folder, by whom nobody has told the setting.
+        typed = ["bash", "-ec", "\n".join(lines)]
+        done = subprocess.run(
+            typed, cwd=project.folder, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True, text=True
+        )
+        assert "ERR" not in done.stdout + done.stderr
         assert look(app, "redis.memory").status == "OK", (limit, policy)
-        assert found.fix.splitlines()[-1].startswith('redis-cli -u "$REDIS_URL" CONFIG REWRITE')
 
 
 def test_a_redis_that_is_away_is_found(make_app: Callable[..., Flask]) -> None:

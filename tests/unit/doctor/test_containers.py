@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import create_engine
 
 from app.platform.doctor import databases, examination, live_edge
 from app.platform.doctor.registry import Check, Deployment, warn
@@ -70,12 +71,9 @@ def test_a_redis_of_the_same_network_wants_no_password(
 def test_a_database_of_the_same_network_is_not_blamed(
     app: Flask, container: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Engine:
-        class url:  # noqa: N801 - as SQLAlchemy names it
-            host = "db"
-
+    engine = create_engine("postgresql+psycopg://db/app")
     monkeypatch.setattr(databases, "is_postgres", lambda: True)
-    monkeypatch.setattr(databases, "db", type("Database", (), {"engine": Engine}))
+    monkeypatch.setattr(databases, "db", type("Database", (), {"engine": engine}))
     assert look(app, "db.encrypted", machine=container).status == "SKIP"
 
 

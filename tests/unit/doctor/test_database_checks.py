@@ -42,6 +42,35 @@ def test_a_server_that_nobody_maintains_is_found(app: Flask, monkeypatch: pytest
     assert_seen(look(app, "db.answers"), "WARN", "not maintained")
 
 
+@pytest.mark.parametrize(
+    ("url", "is_far"),
+    [
+        ("postgresql:///app", False),
+        ("postgresql://localhost/app", False),
+        ("postgresql://me:word@/app?host=/run/postgresql", False),
+        ("postgresql://far.example/app?host=/run/postgresql", False),
+        ("postgresql://far.example/app?hostaddr=127.0.0.1", False),
+        ("postgresql://far.example/app", True),
+        ("postgresql://me:word@/app?host=far.example", True),
+        ("postgresql:///app?host=/run/postgresql&host=far.example", True),
+        ("postgresql:///app?host=localhost,far.example", True),
+        ("postgresql://localhost/app?hostaddr=192.0.2.1", True),
+    ],
+)
+def test_a_database_that_the_query_of_its_url_puts_elsewhere_is_not_taken_for_this_machines(
+    url: str, is_far: bool, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(DATABASE_URL=url)
+    with app.app_context():
+        monkeypatch.setattr(db.session, "scalar", lambda _: False)  # its answer: the way to it is not encrypted
+    found = look(app, "db.encrypted")
+    if is_far:
+        assert_seen(found, "WARN", "not")
+        assert "far.example/app?" in found.fix or "192.0.2.1/app?" in found.fix
+    else:
+        assert found.status == "OK"
+
+
 def test_a_database_that_can_only_be_read_is_found_and_nothing_stays_in_a_good_one(app: Flask) -> None:
     with sqlite3.connect(database(app)) as connection:
         before = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -280,3 +280,27 @@ def test_a_python_past_its_end_is_found(app: Flask, monkeypatch: pytest.MonkeyPa
     assert look(app, "deps.python").status == "OK"
     monkeypatch.setattr(code, "END_OF_LIFE", {})
     assert look(app, "deps.python").status == "SKIP"
+
+
+def test_a_newer_python_takes_no_environment_away_from_what_runs(
+    make_app: Callable[..., Flask], root: Path, tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "END_OF_LIFE", dict.fromkeys(code.END_OF_LIFE, date(2020, 1, 1)))
+    app = make_app()
+    (root / ".venv").mkdir()
+    where = {"root": root, "machine": machine}
+    anew = "rm -r .venv && scripts/start.sh -d  # after installing a newer Python"
+    assert look(app, "deps.python", **where).fix == f"{anew}, where nothing runs"
+
+    run = Path(app.extensions["settings"].INSTANCE_PATH, "run")
+    run.mkdir(exist_ok=True)
+    (run / "8080.gunicorn.pid").write_text("77\n")
+    (machine / "proc/77").mkdir(parents=True)
+    (machine / "proc/77/limits").touch()
+    assert look(app, "deps.python", **where).fix == f"scripts/stop.sh && {anew}"
+
+    release = tmp_path / "a site/releases/20260101-000000-abcdef00"
+    found = look(app, "deps.python", root=release, machine=machine)
+    assert found.fix.startswith(f"cd <repository> && scripts/deploy.sh '{tmp_path}/a site'  # ")
+    (machine / ".dockerenv").touch()
+    assert "docker compose up" in look(app, "deps.python", **where).fix

@@ -255,6 +255,14 @@ def test_a_misspelt_name_is_found_and_a_foreign_one_is_not(app: Flask, root: Pat
     assert_seen(look(app, "env.names", root=root, environ={"DATABASE_URI": "x"}), "WARN", "DATABASE_URI")
 
 
+def test_a_name_beside_the_setting_that_it_resembles_is_no_misspelt_one(app: Flask, root: Path) -> None:
+    (root / ".env").write_text("DATABASE_URL=sqlite:///a.db\nDATABASE_URL_OLD=x\nDATABASE_URL_RO=x\nlog_levels=\n")
+    assert look(app, "env.names", root=root).status == "OK"
+    assert look(app, "env.names", root=root, environ={"DATABASE_URL_OLD": "x"}).status == "OK"
+    (root / ".env").write_text("DATABASE_URL_OLD=x\n")
+    assert_seen(look(app, "env.names", root=root), "FAIL", "DATABASE_URL_OLD")
+
+
 def test_in_a_container_an_open_port_is_not_blamed(make_app: Callable[..., Flask], machine: Path) -> None:
     app = make_app(HOST="0.0.0.0", TRUSTED_PROXIES=1)
     (machine / ".dockerenv").touch()
