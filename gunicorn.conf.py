@@ -41,6 +41,7 @@ elif worker_class == "eventlet":
 elif worker_class not in {"gthread", "sync"} and "." not in worker_class:
     sys.exit(f"{worker_class!r} is no worker class of this application. Use gthread, gevent or sync.")
 
+import contextlib  # noqa: E402
 import faulthandler  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
@@ -190,6 +191,15 @@ def post_worker_init(worker: Any) -> None:
         is_recycled=lambda: worker.nr >= worker.max_requests,
         streams=streams.room_of(worker),
     )
+    if worker.cfg.pidfile:
+        _tell_that_the_successor_boots(worker)
+
+
+def _tell_that_the_successor_boots(worker: Any) -> None:
+    """scripts/reload.sh waits for it: on the shared socket the old workers answer, too."""
+    with contextlib.suppress(OSError):
+        if Path(f"{worker.cfg.pidfile}.2").read_text(encoding="utf-8").strip() == str(worker.ppid):
+            Path(f"{worker.cfg.pidfile}.booted").write_text(str(worker.ppid), encoding="utf-8")
 
 
 def worker_abort(worker: Any) -> None:

@@ -53,7 +53,7 @@ hand_over() {
     take_back
     return 1
   fi
-  rm -f "$pid_file.release" "$pid_file.successor"
+  rm -f "$pid_file".{release,successor,booted}
   handed_over=yes # from here on the new master is the one that stays
   printf '%s\n' "$old" >"$pid_file.leaving"
   kill -TERM "$old"
@@ -70,5 +70,5 @@ take_back() { # whatever interrupts the hand-over: one master stays
   [ -n "${successor_file:-}" ] && [ -z "${handed_over:-}" ] || return 0
   [ -n "${new:-}" ] || new=$(cat "${successor_file%.2}.successor" 2>/dev/null || true)
   if [ -n "$new" ] && is_running "$new"; then kill -TERM "$new" && { wait_until_gone "$new" 45 || kill -KILL "$new"; }; fi
-  rm -f "$successor_file" "${successor_file%.2}".{release,successor}
+  rm -f "$successor_file" "${successor_file%.2}".{release,successor,booted}
 }

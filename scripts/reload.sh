@@ -36,9 +36,18 @@ keeps_its_address "$pid_file" scripts
 say "1/3 pre-flight: booting the code on disk on a spare port …"
 "$VENV/bin/python" scripts/preflight.py || fail "the server $old keeps serving the code it has; nothing was changed."
 
+proves_itself() { # proves_itself MASTER: a worker of its own has booted; as long as none has, the old ones answer
+  local ends=$((SECONDS + 30))
+  until [ "$(cat "$pid_file.booted" 2>/dev/null)" = "$1" ]; do
+    [ "$SECONDS" -lt "$ends" ] && is_running "$1" || return 1
+    sleep 0.1
+  done
+  "$VENV/bin/python" scripts/preflight.py --address "$address_file" --wait "$1"
+}
+
 say "2/3 hand-over: a new master takes over the socket …"
 trap 'take_back; rm -f "$lock_held"' EXIT
-hand_over "$pid_file" "$PWD" "$VENV/bin/python" scripts/preflight.py --address "$address_file" --wait || fail "the new master did not come up; the server $old keeps serving. Its log says why."
+hand_over "$pid_file" "$PWD" proves_itself || fail "the new master did not come up; the server $old keeps serving. Its log says why."
 
 say "3/3 verify: asking the new master …"
 "$VENV/bin/python" scripts/preflight.py --wait "$new" --address "$address_file" || fail "the new master $new is not ready; see the log."

@@ -107,6 +107,27 @@ def test_a_new_master_that_dies_leaves_the_old_one_serving(serving: Project) -> 
     assert get(serving.port, "/")[0] == 200
 
 
+def test_a_new_master_whose_workers_do_not_boot_leaves_the_old_one_serving(serving: Project) -> None:
+    """Slowly, and only where the pre-flight did not: meanwhile the old workers answer on the shared socket."""
+    before, file = serving.pid(), serving.folder / "gunicorn.conf.py"
+    text, boots = file.read_text(), "    faulthandler.enable()  #"
+    assert boots in text
+    fails = "    if 'GUNICORN_PID' in os.environ:\n        __import__('time').sleep(1)\n        raise RuntimeError\n"
+    file.write_text(text.replace(boots, fails + boots))
+    with Load(serving.port, "/ready") as load:
+        refused = serving.run("reload.sh")
+    assert refused.returncode == 1
+    assert f"the server {before} keeps serving" in refused.stderr
+    assert load.result.failed == 0, load.result
+    assert serving.pid() == before
+    assert get(serving.port, "/ready")[0] == 200
+    assert list((serving.folder / "instance/run").glob("*.booted")) == []
+    file.write_text(text)
+    assert serving.run("reload.sh").returncode == 0
+    assert serving.pid() != before
+    assert list((serving.folder / "instance/run").glob("*.booted")) == []
+
+
 def test_a_reload_of_process_1_is_refused_with_the_reason(project: Project) -> None:
     """In a process namespace of its own, as in a container, where the end of process 1 is the end of all."""
     if os.geteuid() or not shutil.which("unshare"):
