@@ -53,7 +53,7 @@ hand_over() {
     take_back
     return 1
   fi
-  rm -f "$pid_file".{release,successor,booted}
+  rm -f "$pid_file".{release,successor}
   handed_over=yes # from here on the new master is the one that stays
   printf '%s\n' "$old" >"$pid_file.leaving"
   kill -TERM "$old"
@@ -63,7 +63,7 @@ hand_over() {
     sleep 0.1
     tenths=$((tenths - 1))
   done
-  rm -f "$pid_file.leaving"
+  rm -f "$pid_file".{leaving,booted}
 }
 
 take_back() { # whatever interrupts the hand-over: one master stays

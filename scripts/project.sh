@@ -145,7 +145,8 @@ install_environment() {
       uv pip install --quiet --compile-bytecode --python "$VENV/bin/python" --require-hashes "${requirements[@]}" || exit
       # The cache has the rights of the umask that filled it: after a deploy's 027, mod_wsgi's user could read nothing here.
       rights=$(umask -S)
-      chmod -R "${rights//x/X}" "$VENV"
+      # Only what is ours alone: an environment that was linked to the cache once may still be, in part.
+      find "$VENV" -user "$(id -u)" \( -type d -o -type f -links 1 \) -exec chmod "${rights//x/X}" {} +
     ) >"$log" 2>&1 || environment_failed "$log" "$made"
   else
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes "${requirements[@]}" \

@@ -153,6 +153,10 @@ switch_to() { # switch_to ID: makes it serve and proves it; else what served bef
     rm -f "$base/current"
   else
     progress "rolling back to $before …"
+    if [ -z "$unit" ] && [ "$(serving_id || true)" = "$before" ]; then # its master was told to go on, and has never stopped
+      point_current_to "$before"
+      return 1
+    fi
     serve "$before" || fail "$before does not serve either. Look at the log: $(log_hint)"
   fi
   return 1

@@ -100,7 +100,7 @@ class JsonFormatter(logging.Formatter):
             fields["traceback"] = mask(self.formatException(record.exc_info))
         if record.stack_info:
             fields["stack"] = mask(record.stack_info)
-        return json.dumps(fields, separators=(",", ":"))
+        return json.dumps(fields, default=str, separators=(",", ":"))
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -33,7 +33,7 @@ class Claimed:
     arguments: str  # JSON
     tries: int
     request_id: str
-    worker: str
+    workers: list[str]  # the names that its worker has had since; the row has one of them
     is_alone: bool  # nothing else may run in its process
 
 
@@ -68,7 +68,7 @@ def claim(worker: str, count: int, is_idle: bool, but: Collection[str] = ()) -> 
                 break
             job.state, job.worker, job.attempts, job.started = RUNNING, worker, job.attempts + 1, time.time()
             tries = job.attempts - job.deaths
-            found.append(Claimed(job.id, TASKS[job.task], job.arguments, tries, job.request_id, worker, is_alone))
+            found.append(Claimed(job.id, TASKS[job.task], job.arguments, tries, job.request_id, [worker], is_alone))
             if is_alone:
                 break
     return found
@@ -113,7 +113,7 @@ def _forget_failures(job: Claimed) -> int:
 
 
 def _set(job: Claimed, values: dict[str, Any]) -> None:
-    mine = update(Job).where(Job.id == job.id, Job.worker == job.worker, Job.state == RUNNING)
+    mine = update(Job).where(Job.id == job.id, Job.worker.in_(job.workers), Job.state == RUNNING)
     if _count(mine.values(values)) != 1:
         raise NotOursError(f"was done twice: job {job.id}")
 
@@ -125,6 +125,16 @@ def _count(statement: Any) -> int:
 def owners() -> Sequence[str]:
     """The workers that jobs are said to run in."""
     return [name for name in db.session.scalars(select(Job.worker).where(Job.state == RUNNING).distinct()) if name]
+
+
+def rename(worker: str, name: str, jobs: Collection[Claimed]) -> None:
+    """The jobs that a worker goes on with under another name, unless others have taken them back meanwhile."""
+    for job in jobs:
+        job.workers.append(name)
+    if jobs:
+        its = Job.worker == worker, Job.state == RUNNING, Job.id.in_([job.id for job in jobs])
+        with write_unit():
+            db.session.execute(update(Job).where(*its).values(worker=name))
 
 
 def take_back(worker: str, but: Collection[str] = (), has_died: bool = True) -> int:

@@ -7,13 +7,19 @@ import time
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.extensions import cache, db
 from app.extras.jobs.models import QUEUED, RUNNING, Job
 from app.platform.database import write_unit
 from app.platform.tasks import TASKS, Task
 
+NOT_NOW = (
+    InterfaceError,
+    OperationalError,
+    PoolTimeout,
+)  # what else fails would fail each time, and hold up all others
 MADE_UP = 30  # s, more than a boot on a busy machine: what was missed is made up; after a longer absence the last only
 
 
@@ -36,14 +42,16 @@ class Ticks:
         # One after the other, of those that were missed too.
         number = max(self._last + 1, min(newest, int((now - MADE_UP) // self._every)))
         name = f"{self._task.name} {number}"
-        if not self._in_redis or cache.add(f"tick {name}", True, timeout=max(3600, round(2 * self._every))):
-            try:
-                self._write(name, number * self._every)
-            except SQLAlchemyError:  # it is nobody's yet
-                if self._in_redis:
-                    cache.delete(f"tick {name}")
-                raise
-        self._last = number
+        before, self._last = self._last, number
+        if self._in_redis and not cache.add(f"tick {name}", True, timeout=max(3600, round(2 * self._every))):
+            return
+        try:
+            self._write(name, number * self._every)
+        except NOT_NOW:
+            self._last = before  # and it is nobody's yet
+            if self._in_redis:
+                cache.delete(f"tick {name}")
+            raise
 
     def _write(self, name: str, due: float) -> None:
         # What it logs is found by the name of its moment.

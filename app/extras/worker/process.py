@@ -21,6 +21,7 @@ THREADS = 4
 IDLE = 0.25  # s between two looks at the queue
 SWEEP = 1.0  # s between two looks for workers that are dead
 CLEAN_UP = 600.0  # s
+OTHERS_TOO = 5.0  # s after a lost lock in which others, who lost theirs with it, may say what they still do
 GRACE = 30.0  # s for running jobs at a stop
 _log = logging.getLogger("groundwork.jobs")
 
@@ -36,6 +37,7 @@ class Worker:
         self._overdue: set[str] = set()
         self._ticks: list[Ticks] | None = None
         self._looked = self._cleaned = 0.0
+        self._name, self._patient_until = "", 0.0
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; then waits for the jobs that run."""
@@ -100,6 +102,8 @@ class Worker:
         if not self._sign.is_given():
             time.sleep(1 - IDLE)
             return False
+        if self._name != self._sign.name:
+            self._goes_by_another_name(now)
         if now - self._looked > SWEEP:
             self._looked = now
             if not self._sign.renew():
@@ -108,12 +112,18 @@ class Worker:
             self._sign.show_pulse()
         return not self._is_stopping
 
+    def _goes_by_another_name(self, now: float) -> None:
+        if self._name:
+            self._queue.rename(self._name, self._sign.name, [job for job, _ in list(self._running.values())])
+            self._patient_until = now + OTHERS_TOO
+        self._name = self._sign.name
+
     def _look_around(self, now: float) -> None:
         if left := self._queue.take_back(self._sign.name, list(self._running)):
             _log.warning("%s jobs are due again: how they ended could not be written down", left)
         others = [name for name in self._queue.owners() if name != self._sign.name]
         db.session.rollback()
-        for dead in self._sign.dead_among(others):
+        for dead in self._sign.dead_among(others) if now > self._patient_until else []:
             if count := self._queue.take_back(dead, list(self._running)):  # it may be a name that we have lost
                 _log.warning("worker %s is dead, its %s jobs are due again", dead, count)
         for job, since in list(self._running.values()):

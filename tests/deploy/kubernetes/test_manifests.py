@@ -190,3 +190,11 @@ def test_each_release_deploys_the_image_that_it_has_pushed(tmp_path: Path) -> No
         assert f"docker push {image['newName']}:{image['newTag']}" in asked
         assert image["newTag"] == version
         assert "kubectl apply -k deploy/kubernetes/production" in asked
+
+
+def test_what_could_not_be_pushed_is_not_deployed(tmp_path: Path) -> None:
+    for part in ("scripts", "deploy"):
+        shutil.copytree(ROOT / part, tmp_path / "project" / part)
+    lines = f"VERSION=v2\n{lines_of('kubernetes.md', 'Each release, the first too')}"
+    asked = type_with_stand_ins(lines, tmp_path / "project", "docker", "kubectl", fails="docker push")
+    assert not [command for command in asked if command.startswith("kubectl")]

@@ -130,6 +130,11 @@ class Site:
         return os.path.basename(os.readlink(self.base / "current"))
 
     @property
+    def master(self) -> int:
+        (file,) = (self.base / "shared/instance/run").glob("*.gunicorn.pid")
+        return int(file.read_text())
+
+    @property
     def releases(self) -> list[str]:
         return sorted(folder.name for folder in (self.base / "releases").iterdir())
 

@@ -59,9 +59,10 @@ BROKEN = {
 def test_a_broken_release_never_serves(site: Site, fault: str) -> None:
     changed, reason = BROKEN[fault]
     tag = site.broken(fault.replace(" ", "-"), **changed)
-    started = time.monotonic()
+    started, master = time.monotonic(), site.master
     deployed = site.deploy("--ref", tag)
     assert deployed.returncode == 1, deployed.stderr
+    assert site.master == master  # it has never stopped
     assert reason in deployed.stderr
     assert f"Not deployed. {site.current} keeps serving." in deployed.stderr
     assert time.monotonic() - started < 60

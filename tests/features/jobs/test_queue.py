@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from app.extensions import db
 from app.extras.jobs import queue, ticks
@@ -108,6 +108,18 @@ def test_what_still_runs_here_is_neither_taken_back_nor_claimed_again(app: Flask
     queue.finish(runs)
 
 
+def test_a_job_goes_on_under_another_name_of_its_worker(app: Flask, once: Task) -> None:
+    add(2)
+    ends, stays = claim()
+    queue.rename(WORKER, "two", [ends, stays])
+    assert queue.owners() == ["two"]
+    queue.finish(ends)
+    assert queue.take_back("two") == 1
+    queue.rename("two", "three", [stays])
+    with pytest.raises(queue.NotOursError):
+        queue.finish(stays)
+
+
 def test_a_periodic_task_that_fails_is_news_once_until_it_works_again(app: Flask, every_second: Task) -> None:
     def fails(number: int) -> bool:
         add(task=every_second.name, tick=f"tests.every_second {number}")
@@ -178,6 +190,20 @@ def test_a_moment_that_could_not_be_written_is_written_later(
     moments.enqueue_due()
     moments.enqueue_due()
     assert states() == [QUEUED]
+
+
+def test_a_moment_that_can_not_be_written_at_all_holds_no_others_up(
+    app: Flask, every_second: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise DataError("INSERT", {}, Exception("value too long"))
+
+    moments = ticks.Ticks(every_second, 3600)
+    moments._last -= 1
+    monkeypatch.setattr(moments, "_write", refused)
+    with pytest.raises(DataError):
+        moments.enqueue_due()
+    moments.enqueue_due()
 
 
 def test_the_newest_moment_is_not_forgotten_with_the_others(app: Flask, every_second: Task) -> None:

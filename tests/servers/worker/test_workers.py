@@ -141,15 +141,16 @@ def test_a_worker_that_hangs_loses_its_jobs_and_marks_nothing(shop: Machine) -> 
 
 @pytest.mark.parametrize("shop", ["postgresql"], indirect=True)
 def test_a_worker_that_loses_its_sessions_begins_nothing_again_that_it_still_does(shop: Machine) -> None:
-    """As when PostgreSQL starts anew: its lock is gone, and its name with it; its jobs are not."""
-    shop.flask("enqueue", "letter", "2", "--seconds", "6")
-    worker = shop.start_worker()
-    wait_until(lambda: shop.states() == {"running": 2}, 10, lambda: str(shop.states()))
+    """As when PostgreSQL starts anew: its lock is gone, and its name with it; its jobs are not. Nor are others."""
+    shop.flask("enqueue", "letter", "8", "--seconds", "8")
+    workers = [shop.start_worker() for _ in range(2)]
+    wait_until(lambda: shop.states() == {"running": 8}, 10, lambda: str(shop.states()))
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     assert shop.rows(f"SELECT pg_terminate_backend(pid) {others}")
-    worker.line_with("lost the lock", 20)
-    wait_until(lambda: is_done(shop, 2), 30, lambda: str(shop.states()))
-    assert shop.letters() == {0: 1, 1: 1}
+    for worker in workers:
+        worker.line_with("lost the lock", 20)
+    wait_until(lambda: is_done(shop, 8), 30, lambda: str(shop.states()))
+    assert shop.letters() == dict.fromkeys(range(8), 1)
     assert shop.rows("SELECT DISTINCT attempts, deaths FROM jobs WHERE tick IS NULL") == [(1, 0)]
 
 
