@@ -4,6 +4,7 @@ The environment counts first, then `.env`, then a file of the setting's name in 
 `os.environ`, so a reload sees the `.env` of that moment. `load_config()` reports all faults at once, and no value.
 """
 
+import hashlib
 import os
 import re
 import tempfile
@@ -127,7 +128,10 @@ class Config(ExtrasConfig):
     @property
     def slug(self) -> str:
         """APP_NAME as cookies and the keys in a shared Redis begin: two applications do not meet there."""
-        return re.sub(r"[^a-z0-9]+", "-", self.APP_NAME.lower()).strip("-") or "app"
+        slug = re.sub(r"[^a-z0-9]+", "-", self.APP_NAME.lower()).strip("-") or "app"
+        if self.APP_NAME.isascii():
+            return slug
+        return f"{slug}-{hashlib.sha256(self.APP_NAME.encode()).hexdigest()[:6]}"  # of Ä and Ö the same would be left
 
     def make_instance_folder(self) -> None:
         """Creates INSTANCE_PATH for this user only. Raises ConfigError when that is not possible."""

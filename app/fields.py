@@ -1,9 +1,27 @@
-"""What the fields of all forms and of the API have in common: text that every database can store."""
+"""What all forms, and the fields of the API, have in common: text that every database can store."""
 
 from typing import Any
 
-from wtforms import Field, ValidationError
+from flask import request
+from flask_wtf import FlaskForm
+from werkzeug.datastructures import CombinedMultiDict, MultiDict
+from wtforms import Field, FileField, ValidationError
+from wtforms.form import BaseForm
 from wtforms.validators import DataRequired, Length
+
+
+class Form(FlaskForm):  # type: ignore[misc]
+    """Text comes into fields for text, files into those for files. Flask-WTF takes either for both, and JSON, too."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        def wrap_formdata(self, form: BaseForm, formdata: Any) -> Any:
+            if formdata is None or hasattr(formdata, "getlist"):
+                return formdata
+            if not form.is_submitted():
+                return None
+            sent = request.files.items(multi=True)
+            files = MultiDict((name, file) for name, file in sent if isinstance(form._fields.get(name), FileField))
+            return CombinedMultiDict((files, request.form))
 
 
 def stripped(value: str | None) -> str:

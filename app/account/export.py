@@ -27,6 +27,7 @@ blueprint = Blueprint("account_export", __name__)
 def ask(user: User) -> Response:
     EXPORTS.take(str(user.id))
     with write_unit():
+        db.session.execute(select(User.id).where(User.id == user.id).with_for_update())  # one after the other
         db.session.execute(delete(Export).where(Export.user_id == user.id))
         db.session.add(export := Export(user_id=user.id))
         db.session.flush()

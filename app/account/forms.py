@@ -1,14 +1,14 @@
-from flask_wtf import FlaskForm
 from wtforms import Field, PasswordField, StringField, ValidationError
 from wtforms.validators import InputRequired, Regexp
 
 from app.auth import password_fault
 from app.auth.models import NAME, NAME_LENGTH, User, lowered
+from app.fields import Form
 
 NEW = {"autocomplete": "new-password"}
 
 
-class RegisterForm(FlaskForm):  # type: ignore[misc]
+class RegisterForm(Form):
     name = StringField(
         f"Name (3 to {NAME_LENGTH} of a–z, 0–9, - and _)",
         filters=[lowered],
@@ -21,7 +21,7 @@ class RegisterForm(FlaskForm):  # type: ignore[misc]
         _check(field, self.name.data)
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
+class PasswordForm(Form):
     current = PasswordField("Current password", render_kw={"autocomplete": "current-password"})
     new = PasswordField("New password (at least 8 characters)", render_kw=NEW)
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from flask import Blueprint, current_app, flash, redirect, render_template, url_for
-from flask_wtf import FlaskForm
 from sqlalchemy import delete, select
 from werkzeug.wrappers import Response
 from wtforms import IntegerField, SelectMultipleField, StringField
@@ -14,7 +13,7 @@ from app.api import scopes
 from app.auth import login_required
 from app.auth.models import User
 from app.extensions import db
-from app.fields import required_text
+from app.fields import Form, required_text
 from app.platform.database import write_unit
 from app.platform.errors import AppError
 from app.tokens import new_token
@@ -23,7 +22,7 @@ from app.tokens.models import Token
 blueprint = Blueprint("account_tokens", __name__, template_folder="templates")
 
 
-class TokenForm(FlaskForm):  # type: ignore[misc]
+class TokenForm(Form):
     name = required_text(StringField, "What is it for?", "Give it a name.", 60)
     scopes = SelectMultipleField(
         "It may", option_widget=CheckboxInput(), widget=ListWidget(prefix_label=False), validate_choice=True

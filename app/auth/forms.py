@@ -1,13 +1,12 @@
-from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length
 
 from app.auth.models import lowered
 from app.auth.passwords import MAX_LENGTH
-from app.fields import storable
+from app.fields import Form, storable
 
 
-class LoginForm(FlaskForm):  # type: ignore[misc]
+class LoginForm(Form):
     name = StringField(
         "Name",
         filters=[lowered],

@@ -1,5 +1,6 @@
 import os
 import platform
+from urllib.parse import urlencode
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from markupsafe import Markup
@@ -32,7 +33,8 @@ def tour() -> Response:
 @blueprint.get("/hello")
 def hello() -> Response:
     """An address from before: it leads to the new one, and the query comes along."""
-    return redirect(url_for("pages.tour", **request.args.to_dict()), 301)  # type: ignore[arg-type]
+    query = urlencode(list(request.args.items(multi=True)))  # to url_for(), some names would be orders
+    return redirect(url_for("pages.tour") + (query and f"?{query}"), 301)
 
 
 def _server() -> str:

@@ -8,12 +8,15 @@ import io
 import re
 import secrets
 from collections.abc import Callable
+from functools import cached_property
 from typing import IO, Any
 
 from flask import Flask, Request, abort, current_app, make_response, request
+from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import Forbidden, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.routing import IntegerConverter
+from werkzeug.sansio.http import parse_cookie
 
 from app.extensions import LAST_KEY, csrf
 
@@ -149,6 +152,12 @@ class LimitedFormParser(FormDataParser):
 
 class LimitedRequest(Request):
     form_data_parser_class = LimitedFormParser
+
+    @cached_property
+    def cookies(self) -> ImmutableMultiDict[str, str]:
+        """Werkzeug's raises for one that is not UTF-8, which another site of this domain may have set."""
+        text = self.headers.get("Cookie", "").encode("latin-1").decode("utf-8", "replace")
+        return parse_cookie(text, self.dict_storage_class)  # type: ignore[return-value]
 
 
 def require_own_page() -> None:

@@ -1,16 +1,15 @@
 import secrets
 
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import BooleanField, Field, HiddenField, StringField, TextAreaField, ValidationError
 from wtforms.validators import Length
 
-from app.fields import required_text, storable
+from app.fields import Form, required_text, storable
 from app.posts.models import BODY_LENGTH, TITLE_LENGTH
 from app.uploads import image_fault
 
 
-class PostForm(FlaskForm):  # type: ignore[misc]
+class PostForm(Form):
     title = required_text(StringField, "Title", "Give the post a title.", TITLE_LENGTH)
     body = required_text(TextAreaField, "Text", "Write something.", BODY_LENGTH)
     image = FileField("Image (PNG, JPEG, GIF or WebP, up to 4 MB)", render_kw={"accept": "image/*"})

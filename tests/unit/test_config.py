@@ -1,6 +1,7 @@
 """What an operator sees of the settings: where they come from, and what is said when they are wrong."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,11 @@ def test_an_instance_folder_that_can_not_be_made_is_named(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"INSTANCE_PATH: .*file/instance can not be made \(Not a directory\)"):
         TestingConfig(INSTANCE_PATH=tmp_path / "file/instance").make_instance_folder()
+
+
+def test_two_applications_do_not_meet_in_a_shared_redis_whatever_their_names() -> None:
+    names = ["My Shop!", "商城", "Блог", "Shop Ä", "Shop Ö", "app", "Shop"]
+    slugs = [TestingConfig(APP_NAME=name).slug for name in names]
+    assert slugs[0] == "my-shop"
+    assert len(set(slugs)) == len(names)
+    assert all(re.fullmatch("[a-z0-9-]+", slug) for slug in slugs)

@@ -12,6 +12,7 @@ from app.extensions import db
 from app.extras.backup.report import Failed, connected, count
 
 MEMBER = "database.dump"  # pg_dump's custom format: pg_restore reads it
+_FROM_17 = b"SET transaction_timeout = 0;"  # is written by pg_restore of 17 and later, and refused by servers before
 _OURS = ("--no-owner", "--no-privileges", "--no-comments")  # the role of DATABASE_URL may have had another name
 
 
@@ -36,7 +37,7 @@ def trial(file: Path) -> dict[str, int] | None:
             return None
         connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"))
         try:
-            _run("pg_restore", *_OURS, "--exit-on-error", _address(name), str(file))
+            _psql(name, _script(file, *_OURS))
             with connected(db.engine.url.set(database=name)) as restored:
                 return count(restored)
         finally:
@@ -45,13 +46,28 @@ def trial(file: Path) -> dict[str, int] | None:
 
 def put_back(file: Path) -> None:
     """Replaces all tables in one transaction, also those of later migrations, of which the dump knows nothing."""
-    quote, script = db.engine.dialect.identifier_preparer.quote, file.with_suffix(".sql")
+    quote = db.engine.dialect.identifier_preparer.quote
     with connected(db.engine.url, isolation_level="AUTOCOMMIT") as connection:
         drops = [f"DROP TABLE IF EXISTS {quote(name)} CASCADE" for name in count(connection)]
-    _run("pg_restore", *_OURS, "--clean", "--if-exists", f"--file={script}", str(file))
+    _psql("", _script(file, *_OURS, "--clean", "--if-exists"), "SET lock_timeout = '60s'", *drops)
+
+
+def _script(file: Path, *options: str) -> Path:
+    """What is in `file` as statements that this server knows, whichever programs are here."""
+    script = file.with_suffix(".sql")
+    _run("pg_restore", *options, f"--file={script}", str(file))
+    with script.open("r+b") as statements:  # may be larger than the memory; this is in its first lines
+        found = statements.read(10_000).find(_FROM_17)
+        if found >= 0 and (db.session.scalar(text("SHOW server_version_num")) or "") < "170000":
+            statements.seek(found)
+            statements.write(b"--  ")
+    db.session.rollback()
+    return script
+
+
+def _psql(database: str, script: Path, *first: str) -> None:
     options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction")
-    first = (f"--command={statement}" for statement in ("SET lock_timeout = '60s'", *drops))
-    _run("psql", *options, *first, f"--file={script}", _address())
+    _run("psql", *options, *(f"--command={one}" for one in first), f"--file={script}", _address(database))
 
 
 def _address(database: str = "") -> str:

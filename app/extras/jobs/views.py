@@ -81,6 +81,8 @@ def remove(job_id: str) -> Response:
 
 
 def _change_parked(job_id: str, values: dict[str, object]) -> Response:
+    if not _KEY.fullmatch(job_id):
+        raise AppError("There is no such job.", 404)
     with write_unit():
         db.session.execute(update(Job).where(Job.id == job_id, Job.state == PARKED).values(values))
     return redirect(url_for("admin_jobs.index"), 303)

@@ -1,5 +1,6 @@
 """Logging in: who may, what is learnt by who may not, and which passwords there can be."""
 
+import io
 import re
 import unicodedata
 from datetime import UTC, datetime
@@ -53,6 +54,20 @@ def test_a_refused_visitor_finds_the_name_but_not_the_password_in_the_form(visit
     answer = visitor.send("/auth/login", name="nobody", password="my other password")
     assert 'value="nobody"' in answer.text
     assert "my other password" not in answer.text
+
+
+def test_what_is_no_text_is_missing(app: Flask, visitor: Visitor) -> None:
+    add_user(app)
+    sent = {"name": (io.BytesIO(b"ada"), "a file"), "password": PASSWORD}
+    answers = [visitor.send("/auth/login", **sent)]
+    token = re.search(r'name="csrf_token"[^>]* value="([^"]+)"', answers[0].text)
+    assert token
+    for body in ('{"name": 5, "password": "x"}', '{"name": "ada", "password": "\\ud800"}', "[1]", "[" * 5000):
+        headers = {"Content-Type": "application/json", "X-CSRFToken": token[1]}
+        answers.append(visitor.client.post("/auth/login", data=body, headers=headers))
+    for answer in answers:
+        assert answer.status_code == 422
+        assert "Say who you are." in answer.text
 
 
 @pytest.mark.parametrize(("field", "fault"), [("name", "Say who you are."), ("password", "Type your password.")])

@@ -81,6 +81,24 @@ def test_a_restore_brings_back_the_rows_and_takes_later_tables_away(
         connection.execute(text("DROP TABLE later"))
 
 
+def test_programs_of_17_serve_an_older_server(engine: Engine, settings: dict[str, str], tmp_path: Path) -> None:
+    newer = """
+        for option; do case $option in --file=*) script=${option#--file=} ;; --list) list=yes ;; esac; done
+        real() { PATH=${PATH#*:} pg_restore "$@"; }
+        [ -z "$list" ] || { real "$@"; exit; }
+        [ "$script" ] || { echo 'unrecognized configuration parameter "transaction_timeout"' >&2; exit 1; }
+        real "$@" && sed -i '0,/^SET lock_timeout/s//SET transaction_timeout = 0;\\n&/' "$script"
+    """
+    path = program(tmp_path / "programs", "pg_restore", newer)
+    made = run(tmp_path, "backup", tmp_path / "b.tar.gz", PATH=path, **settings)
+    assert made.returncode == 0, made.stderr
+    with engine.connect() as connection:
+        connection.execute(text("INSERT INTO tries VALUES ('late', 'x', 1)"))
+    restored = run(tmp_path, "restore", "--force", tmp_path / "b.tar.gz", PATH=path, **settings)
+    assert restored.returncode == 0, restored.stderr
+    assert keys(engine) == ["early"]
+
+
 def test_a_restore_that_fails_half_way_leaves_the_database_as_it_was(
     engine: Engine, settings: dict[str, str], tmp_path: Path
 ) -> None:
