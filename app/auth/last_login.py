@@ -1,10 +1,11 @@
 """A cookie that remembers who logged in last in this browser: for the log-in page, and against being kept out.
 
 Where a name has logged in before, its wrong tries are counted apart from those of strangers (OWASP: device cookies).
-Somebody who tries passwords all day long can then not keep the owner out.
+Somebody who tries passwords all day long can then not keep the owner out. All browsers that knew the same password
+count as one: who knew an earlier one, and has logged in a hundred times with it, has ten tries more, no thousand.
 """
 
-import secrets
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ A_YEAR = 365 * 86400  # seconds
 
 
 def recall() -> dict[str, Any] | None:
-    """Name, moment (`at`) and a random `device`, as remember() has signed them."""
+    """Name, moment (`at`) and `device`, as remember() has signed them."""
     try:
         last: dict[str, Any] = _signer().loads(request.cookies.get(_cookie(), ""))
     except BadSignature:
@@ -26,9 +27,10 @@ def recall() -> dict[str, Any] | None:
     return last | {"at": datetime.fromisoformat(last["at"])}
 
 
-def remember(response: Response, name: str) -> Response:
+def remember(response: Response, name: str, password_hash: str) -> Response:
     session: Any = current_app.session_interface
-    value = {"name": name, "at": utc_now().isoformat(timespec="seconds"), "device": secrets.token_hex(8)}
+    device = hashlib.sha256(password_hash.encode()).hexdigest()[:16]
+    value = {"name": name, "at": utc_now().isoformat(timespec="seconds"), "device": device}
     response.set_cookie(
         _cookie(),
         _signer().dumps(value),

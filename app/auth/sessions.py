@@ -34,7 +34,7 @@ def log_in(user: User) -> None:
     session["device"] = secret
     session.permanent = True
     g.pop("log_in", None)
-    after_this_request(functools.partial(last_login.remember, name=user.name))
+    after_this_request(functools.partial(last_login.remember, name=user.name, password_hash=user.password_hash))
     _log.info("logged in", extra={"user": user.name, "client": address})
 
 

@@ -35,12 +35,12 @@ from app.platform.database import write_unit
 with app.app_context():
     if sys.argv[1] == "made":
         with write_unit():
-            db.session.add(Job(id="0123abcd", task="a", state="running", due=0.0))
+            db.session.add(Job(id="0123abcd0123abcd0123abcd0123abcd", task="a", state="running", due=0.0))
     elif sys.argv[1] == "done":
         with write_unit():
-            db.session.get(Job, "0123abcd").state = "done"
+            db.session.get(Job, "0123abcd0123abcd0123abcd0123abcd").state = "done"
     else:
-        current.set("0123abcd")
+        current.set("0123abcd0123abcd0123abcd0123abcd")
         tell_progress(int(sys.argv[1]), "Counting")
 """
 
@@ -109,7 +109,7 @@ def test_the_bar_of_a_job_moves_and_the_page_shows_its_end(
     open_page: OpenPage, site: str, window: dict, instance: Path
 ) -> None:
     run(instance, JOB.replace("db.session.add", "db.session.merge"), "made")
-    page = open_page(f"{site}/jobs/0123abcd", **window)
+    page = open_page(f"{site}/jobs/0123abcd0123abcd0123abcd0123abcd", **window)
     seen: list[str] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: seen.append(frame)))
     page.reload()

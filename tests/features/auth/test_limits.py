@@ -6,6 +6,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from app.auth.models import User
+from app.extensions import db
+from app.platform.database import write_unit
 from tests.features.auth.people import PASSWORD, add_user, hashed
 from tests.features.conftest import Visitor
 
@@ -122,6 +125,17 @@ def test_strangers_do_not_keep_the_owner_out(app: Flask, owner: Visitor) -> None
 
 def test_the_owners_browser_tries_ten_times_as_well(owner: Visitor) -> None:
     tries = [log_in(owner, f"203.0.113.{number}", password="wrong password").status_code for number in range(11)]
+    assert tries == [WRONG] * 10 + [REFUSED]
+
+
+def test_who_knew_the_password_before_has_ten_tries_however_often_they_logged_in(app: Flask) -> None:
+    knew = [Visitor(app.test_client()) for _ in range(3)]
+    assert [log_in(visitor, "203.0.113.1").status_code for visitor in knew] == [IN] * 3
+    with app.app_context(), write_unit():
+        db.session.execute(db.update(User).values(password_hash="another one's"))
+    for visitor in knew:
+        visitor.client.delete_cookie("groundwork")
+    tries = [log_in(knew[number % 3], "203.0.113.1", password="wrong password").status_code for number in range(11)]
     assert tries == [WRONG] * 10 + [REFUSED]
 
 
