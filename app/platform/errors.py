@@ -21,6 +21,8 @@ from app.platform.logs import request_id
 
 PROBLEM = "application/problem+json"
 RETRY_AFTER = {429: "60", 503: "5"}  # seconds
+# RFC 9110's, which Python has from 3.13 on: what serves must not decide how an error is called.
+_NAMES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 _HINTS = {
     400: "The request was not understood. Go back, reload the page and try again.",
     403: "You are not allowed to see this page.",
@@ -85,7 +87,7 @@ def wants_problem(environ: dict[str, Any]) -> bool:
 
 
 def title(status: int) -> str:
-    return responses.get(status, "Error")
+    return _NAMES.get(status) or responses.get(status, "Error")
 
 
 def bare_error(environ: dict[str, Any], status: int, detail: str) -> tuple[str, list[tuple[str, str]], bytes]:

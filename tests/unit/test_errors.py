@@ -205,3 +205,9 @@ def test_an_error_before_flask_says_when_to_come_back_too() -> None:
     status, headers, _ = bare_error({}, 503, "Under repair.")
     assert status == "503 Service Unavailable"
     assert ("Retry-After", "5") in headers
+
+
+def test_errors_are_called_as_in_rfc_9110_by_every_python() -> None:
+    named = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+    assert {status: title(status) for status in named} == named
+    assert title(404) == "Not Found"

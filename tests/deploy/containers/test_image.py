@@ -126,7 +126,7 @@ def test_a_folder_that_is_closed_to_who_builds_is_no_obstacle(docker: Engine, pr
     """As certificates/ is: root's. Here root is who builds, without its right to read everything."""
     clone = tmp_path / "clone"
     shutil.copytree(project, clone)
-    (clone / "certificates").mkdir()
+    (clone / "certificates").mkdir(exist_ok=True)  # compose's tests may have left some
     run("chown", "101", str(clone / "certificates"))
     run("chmod", "700", str(clone / "certificates"))
     nobody_special = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
