@@ -1,8 +1,7 @@
 """A cookie that remembers who logged in last in this browser: for the log-in page, and against being kept out.
 
 Where a name has logged in before, its wrong tries are counted apart from those of strangers (OWASP: device cookies).
-Somebody who tries passwords all day long can then not keep the owner out. All browsers that knew the same password
-count as one: who knew an earlier one, and has logged in a hundred times with it, has ten tries more, no thousand.
+Who tries passwords all day long can then not keep the owner out. All browsers that knew the same password count as one.
 """
 
 import hashlib

@@ -86,7 +86,7 @@ def test_a_session_survives_a_restart_without_any_setting(make_app: Callable[...
         ("My Shop!", HTTPS, ("__Host-my-shop", "/", True)),
         ("Groundwork", {"X-Forwarded-Prefix": "/shop"}, ("groundwork", "/shop", False)),
         ("Groundwork", HTTPS | {"X-Forwarded-Prefix": "/shop"}, ("__Secure-groundwork", "/shop", True)),
-        ("名前", {}, ("app", "/", False)),
+        ("名前", {}, ("app-7ec262", "/", False)),
     ],
 )
 def test_the_cookies_name_and_flags_follow_scheme_and_prefix(
