@@ -142,14 +142,14 @@ def test_a_worker_that_hangs_loses_its_jobs_and_marks_nothing(shop: Machine) -> 
 @pytest.mark.parametrize("shop", ["postgresql"], indirect=True)
 def test_a_worker_that_loses_its_sessions_begins_nothing_again_that_it_still_does(shop: Machine) -> None:
     """As when PostgreSQL starts anew: its lock is gone, and its name with it; its jobs are not. Nor are others."""
-    shop.flask("enqueue", "letter", "8", "--seconds", "8")
-    workers = [shop.start_worker() for _ in range(2)]
-    wait_until(lambda: shop.states() == {"running": 8}, 10, lambda: str(shop.states()))
+    shop.flask("enqueue", "letter", "8", "--seconds", "20")
+    workers = [shop.start_worker(wait=False) for _ in range(2)]  # both at once: neither is through while one starts
+    wait_until(lambda: shop.states() == {"running": 8}, 30, lambda: str(shop.states()))
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     assert shop.rows(f"SELECT pg_terminate_backend(pid) {others}")
     for worker in workers:
         worker.line_with("lost the lock", 20)
-    wait_until(lambda: is_done(shop, 8), 30, lambda: str(shop.states()))
+    wait_until(lambda: is_done(shop, 8), 60, lambda: str(shop.states()))
     assert shop.letters() == dict.fromkeys(range(8), 1)
     assert shop.rows("SELECT DISTINCT attempts, deaths FROM jobs WHERE tick IS NULL") == [(1, 0)]
 
