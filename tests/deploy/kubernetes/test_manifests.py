@@ -179,22 +179,25 @@ def test_the_policy_scanner_finds_only_what_is_justified(checkov: Scanner, built
     assert found["summary"]["passed"] > 200
 
 
-def test_each_release_deploys_the_image_that_it_has_pushed(tmp_path: Path) -> None:
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
     for part in ("scripts", "deploy"):
-        shutil.copytree(ROOT / part, tmp_path / "project" / part)
-    overlay = tmp_path / "project/deploy/kubernetes/production/kustomization.yaml"
+        shutil.copytree(ROOT / part, tmp_path / "copy" / part)
+    return tmp_path / "copy"
+
+
+def test_each_release_deploys_the_image_that_it_has_pushed(copy: Path) -> None:
+    overlay = copy / "deploy/kubernetes/production/kustomization.yaml"
     for version in ("v2", "v3"):
         lines = lines_of("kubernetes.md", "Each release, the first too").replace("v2", version)
-        asked = type_with_stand_ins(lines, tmp_path / "project", "docker", "kubectl")
+        asked = type_with_stand_ins(lines, copy, "docker", "kubectl")
         (image,) = yaml.safe_load(overlay.read_text())["images"]
         assert f"docker push {image['newName']}:{image['newTag']}" in asked
         assert image["newTag"] == version
         assert "kubectl apply -k deploy/kubernetes/production" in asked
 
 
-def test_what_could_not_be_pushed_is_not_deployed(tmp_path: Path) -> None:
-    for part in ("scripts", "deploy"):
-        shutil.copytree(ROOT / part, tmp_path / "project" / part)
-    lines = f"VERSION=v2\n{lines_of('kubernetes.md', 'Each release, the first too')}"
-    asked = type_with_stand_ins(lines, tmp_path / "project", "docker", "kubectl", fails="docker push")
+def test_what_could_not_be_pushed_is_not_deployed(copy: Path) -> None:
+    lines = lines_of("kubernetes.md", "Each release, the first too")
+    asked = type_with_stand_ins(lines, copy, "docker", "kubectl", fails="docker push")
     assert not [command for command in asked if command.startswith("kubectl")]
